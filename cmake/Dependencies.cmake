@@ -1,0 +1,18 @@
+# The outside libraries, from the system's packages, under their names of Debian 12 and 13.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+pkg_check_modules(RDKAFKA REQUIRED IMPORTED_TARGET rdkafka>=2.0.2)
+pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl>=7.88.1)
+pkg_search_module(MSGPACK REQUIRED IMPORTED_TARGET msgpack-c msgpack)
+if(MSGPACK_INCLUDE_DIRS STREQUAL "include")
+  # Debian 13's msgpack-c.pc names its headers by a relative path; they are where compilers look anyway.
+  set_target_properties(PkgConfig::MSGPACK PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "")
+endif()
+pkg_check_modules(CONFIG REQUIRED IMPORTED_TARGET libconfig>=1.5)
+pkg_check_modules(YYJSON REQUIRED IMPORTED_TARGET yyjson>=0.8)
+pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd>=0.9.75)
+pkg_check_modules(OPENSSL REQUIRED IMPORTED_TARGET libssl libcrypto)
+find_path(UTHASH_INCLUDE_DIR uthash.h REQUIRED)
+if(CHAT_WORKER_TESTS)
+  pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka>=1.1.5)
+endif()
