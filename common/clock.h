@@ -1,0 +1,24 @@
+/* The two clocks, read once per turn of a loop and passed down as an argument.
+ *
+ * Nothing but the loops calls these: everything below gets `struct instant`, so tests give any time they like.
+ * Durations and due times use the monotonic clock only; the wall clock is for record timestamps and logs. */
+#ifndef COMMON_CLOCK_H
+#define COMMON_CLOCK_H
+
+#include <stdint.h>
+
+struct instant {
+	int64_t mono_ms; /* CLOCK_MONOTONIC; never steps */
+	int64_t wall_ms; /* CLOCK_REALTIME, Unix milliseconds; may step */
+};
+
+/* Any thread; does not block. */
+struct instant clock_now(void);
+
+/* CLOCK_MONOTONIC in nanoseconds, for measurements. */
+int64_t clock_mono_ns(void);
+
+/* `wall_ms` (Unix milliseconds) on the monotonic scale, as seen at `now`; saturates instead of overflowing. */
+int64_t clock_mono_of_wall(struct instant now, int64_t wall_ms);
+
+#endif
