@@ -1,0 +1,75 @@
+/* The body of a chat completion request: see the header. */
+#include "worker/core/openrouter_body.h"
+
+#include "common/assertion.h"
+
+/* `before` and a JSON text; nothing when there is no text. */
+static void write_member(struct buffer *out_body, const char *before, struct bytes json)
+{
+	ASSERT(before != NULL);
+	if (json.size == 0) return;
+	buffer_append_text(out_body, before);
+	buffer_append(out_body, json);
+}
+
+static bool has_instructions(const struct openrouter_body *body)
+{
+	ASSERT(body->messages != NULL);
+	for (size_t i = 0; i < body->message_count; i++) {
+		enum chat_role role = body->messages[i].role;
+		if (role == CHAT_ROLE_SYSTEM || role == CHAT_ROLE_DEVELOPER) return true;
+	}
+	return false;
+}
+
+static void write_messages(const struct openrouter_body *body, struct buffer *out_body)
+{
+	ASSERT(body->message_count > 0);
+	ASSERT(out_body != NULL);
+	bool is_first = true;
+	buffer_append_text(out_body, ",\"messages\":[");
+	if (body->system_prompt.size > 0 && !has_instructions(body)) {
+		buffer_append_text(out_body, "{\"role\":\"system\",\"content\":");
+		buffer_append_json_string(out_body, body->system_prompt);
+		buffer_append_char(out_body, '}');
+		is_first = false;
+	}
+	for (size_t i = 0; i < body->message_count; i++) {
+		if (!is_first) buffer_append_char(out_body, ',');
+		buffer_append(out_body, body->messages[i].json);
+		is_first = false;
+	}
+	buffer_append_char(out_body, ']');
+}
+
+/* One of the two forms: the request's newer one, its older one, else the setting. */
+static void write_output_limit(const struct openrouter_body *body, struct buffer *out_body)
+{
+	ASSERT(body->request != NULL);
+	const struct chat_request *request = body->request;
+	if (request->max_completion_tokens.size > 0)
+		write_member(out_body, ",\"max_completion_tokens\":", request->max_completion_tokens);
+	else
+		write_member(out_body,
+			",\"max_tokens\":", request->max_tokens.size > 0 ? request->max_tokens : body->max_tokens);
+}
+
+void openrouter_body_write(const struct openrouter_body *body, struct buffer *out_body)
+{
+	ASSERT(body != NULL);
+	ASSERT(out_body != NULL);
+	ASSERT(body->request != NULL);
+	ASSERT(body->message_count > 0);
+	ASSERT(body->model.size > 0);
+	const struct chat_request *request = body->request;
+	buffer_append_text(out_body, "{\"model\":");
+	buffer_append_json_string(out_body, body->model);
+	write_messages(body, out_body);
+	buffer_append_text(out_body, ",\"stream\":true");
+	write_member(out_body,
+		",\"temperature\":", request->temperature.size > 0 ? request->temperature : body->temperature);
+	write_output_limit(body, out_body);
+	write_member(out_body, ",\"provider\":", request->provider.size > 0 ? request->provider : body->provider);
+	write_member(out_body, ",", request->options);
+	buffer_append_char(out_body, '}');
+}

@@ -1,0 +1,29 @@
+/* The body of a chat completion request, as JSON text.
+ *
+ * Deterministic: fixed order of keys, the same input gives the same bytes, so a response cache can recognise a repeat.
+ * Always `"stream":true` (a closed stream stops the bill at most providers, a plain request runs on); the reply is put
+ * together again by openrouter_answer. The caller's tools, messages and options are passed on as they are.
+ *
+ * Order: model, messages, stream, temperature, max_tokens or max_completion_tokens, provider, then the request's
+ * options in their own order. Usage is not asked for: it always comes. Pure; any thread. */
+#ifndef WORKER_CORE_OPENROUTER_BODY_H
+#define WORKER_CORE_OPENROUTER_BODY_H
+
+#include "common/buffer.h"
+#include "schemas/chat_request.h"
+
+struct openrouter_body {
+	const struct chat_request *request;
+	const struct chat_message *messages; /* trimmed */
+	size_t message_count;
+	struct bytes model;
+	struct bytes system_prompt; /* put first when the request has no system or developer message; may be empty */
+	struct bytes temperature;   /* JSON number text used when the request gives none; BYTES_NONE = leave it out */
+	struct bytes max_tokens;    /* likewise; not used when the request gives either form */
+	struct bytes provider;      /* JSON object text used when the request gives none */
+};
+
+/* Appends to `out_body`; buffer_status() tells whether it fits. */
+void openrouter_body_write(const struct openrouter_body *body, struct buffer *out_body);
+
+#endif
