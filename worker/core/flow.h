@@ -1,0 +1,157 @@
+/* The behaviour of the worker as a state machine without I/O, clock or threads.
+ *
+ * What happened goes in, what to do now is asked for; time and randomness are arguments. The loop in worker/worker.c
+ * carries things between it and Kafka and the upstream; the simulation drives the same code with a scripted Kafka, a
+ * scripted upstream and virtual time.
+ *
+ * The way of a chat: flow_take() enters its record in the ledger, reads the request and puts it behind its conversation;
+ * at the head of its lane it waits for a call slot; flow_next_call() gives the attempt to start; flow_call_done() decides
+ * between answer, another attempt and fallback; the reply is made and waits in one queue for all; flow_next_batch() takes
+ * what is ready together with the progress it makes; flow_batch_done() adopts it, or puts the same replies back in front.
+ *
+ * What holds, always:
+ *   - a record taken gets one reply made, and that reply is in one batch at a time, until one is known to be committed;
+ *   - the progress in a batch covers exactly what is committed already and what the batch itself carries;
+ *   - replies of a conversation enter batches in the order of its requests;
+ *   - nothing of a partition that was given up enters a batch that is made later;
+ *   - a reply is made by the chat's deadline less the publish reserve; only a chat whose predecessors in the same
+ *     conversation have later deadlines of their own waits for them: order goes before time there;
+ *   - memory is bounded by the options: when a bound is reached, flow_wants() turns false.
+ *
+ * Ownership: a record is taken over by flow_take(), a call is handed over by flow_next_call() and comes back with
+ * flow_call_done(), a batch likewise. Threads: one owner. Nothing blocks. */
+#ifndef WORKER_CORE_FLOW_H
+#define WORKER_CORE_FLOW_H
+
+#include "common/clock.h"
+#include "schemas/record.h"
+#include "worker/core/batch.h"
+#include "worker/core/call.h"
+#include "worker/core/flow_events.h"
+#include "worker/core/history.h"
+#include "worker/core/retry.h"
+
+struct flow;
+
+/* Views are borrowed for the life of the flow. */
+struct flow_options {
+	struct chat_limits limits;
+	struct history_limits history;
+	struct retry_options retry;
+
+	const struct bytes *models; /* in order of preference; at least one */
+	size_t model_count;
+	const struct bytes *allowed_models; /* globs; none = any */
+	size_t allowed_model_count;
+	struct bytes temperature, max_tokens, provider; /* JSON text, BYTES_NONE = none */
+	struct bytes system_prompt;
+	int64_t stall_ms;
+
+	int64_t deadline_ms;     /* after the record's timestamp, when the request names none */
+	int64_t deadline_max_ms; /* the latest a request may name */
+	int64_t publish_reserve_ms;
+	bool ordered; /* false: every record a lane of its own */
+
+	struct bytes requests_topic, responses_topic, dead_letter_topic;
+	const struct bytes *reply_topics; /* what a request may name instead of responses_topic */
+	size_t reply_topic_count;
+	struct bytes consumer_group, worker_version;
+	bool dead_letter_on_rejected, dead_letter_on_fallback;
+	bool start_from_latest; /* of a partition without a commit */
+	struct bytes fallback_text;
+	struct bytes fallback_texts[REASON_COUNT]; /* BYTES_NONE = fallback_text */
+
+	size_t in_flight_max;                      /* calls handed over and not come back */
+	size_t waiting_max;                        /* chats taken and not yet answered */
+	size_t bytes_max;                          /* memory of all chats */
+	size_t job_bytes_max;                      /* of one */
+	size_t body_bytes_max, response_bytes_max; /* of one call */
+	size_t reply_bytes_max;
+	size_t batch_replies_max, batch_bytes_max;
+	int64_t batch_interval_ms;
+
+	uint64_t seed;
+	struct flow_events events;
+};
+
+/* A partition that is given to this process. */
+struct flow_assignment {
+	int32_t partition;
+	int64_t committed;     /* -1 = none */
+	struct bytes metadata; /* beside it; BYTES_NONE = none */
+	int64_t log_start, log_end;
+};
+
+/* NULL when memory is missing. */
+NODISCARD struct flow *flow_new(const struct flow_options *options);
+
+/* All calls and the batch must have come back, except those the caller freed itself. Accepts NULL. */
+void flow_free(struct flow *flow);
+
+/* Begins a partition and says where to read from. A committed offset outside the log, or progress that cannot be trusted,
+ * is told by an event; in doubt requests are answered again. STATUS_NO_MEMORY: the partition is not begun. */
+NODISCARD enum status flow_assign(struct flow *flow, const struct flow_assignment *assignment, int64_t *out_start);
+
+/* Gives a partition up: its chats are dropped, its calls cancelled, its part of the batch under way counts for nothing
+ * here. Unknown partitions are ignored. */
+void flow_revoke(struct flow *flow, int32_t id);
+
+/* May records of this partition be taken now? */
+bool flow_wants(const struct flow *flow, int32_t partition);
+
+/* Takes over `record` on STATUS_OK, also when it is skipped as finished already. STATUS_NO_MEMORY, STATUS_NOT_FOUND (the
+ * partition is not assigned): the caller still owns it. Only after flow_wants(). */
+NODISCARD enum status flow_take(struct flow *flow, struct record *record, struct instant now);
+
+/* The next attempt to start; hand it to the upstream. STATUS_EMPTY: none now. */
+NODISCARD enum status flow_next_call(struct flow *flow, struct instant now, struct call **out_call);
+
+/* The next attempt to drop, by id. STATUS_EMPTY: none. */
+NODISCARD enum status flow_next_cancel(struct flow *flow, uint64_t *out_id);
+
+/* An attempt came back; frees the call. Results nobody waits for any more are counted and dropped. */
+void flow_call_done(struct flow *flow, struct call *call, struct instant now);
+
+/* A call that could not be handed over (the upstream is full): as if it had failed inside. */
+void flow_call_refused(struct flow *flow, struct call *call, struct instant now);
+
+/* What is ready to be published; hand it to the publisher. STATUS_EMPTY: nothing now (none ready, one is under way, or it
+ * is too early). STATUS_NO_MEMORY: later. */
+NODISCARD enum status flow_next_batch(struct flow *flow, struct instant now, struct batch **out_batch);
+
+/* The next batch need not wait for its interval (nor for the pause after an aborted one): before a partition goes. */
+void flow_hurry(struct flow *flow);
+
+/* A batch came back; frees it. For BATCH_UNCERTAIN, batch->found tells by the commit id which of both it was. */
+void flow_batch_done(struct flow *flow, struct batch *batch, struct instant now);
+
+/* Does what is due: deadlines and ends of back-offs. Call once a turn, before the questions above. */
+void flow_tick(struct flow *flow, struct instant now);
+
+/* When to come back at the latest, on the monotonic clock; INT64_MAX = nothing is waiting for time. */
+int64_t flow_due(const struct flow *flow);
+
+/* Ends the work: chats that were never called are left to the next owner, those being called may go on until
+ * `until_ms` (monotonic); then they are left, too. Replies that are ready are still published. */
+void flow_drain(struct flow *flow, int64_t until_ms);
+
+/* Nothing is being called, nothing waits to be published, no batch is under way. */
+bool flow_is_idle(const struct flow *flow);
+
+/* For gauges; cheap. */
+struct flow_gauges {
+	size_t in_flight, waiting, ready, replies, lanes, bytes, partitions;
+	int64_t oldest_overdue_ms; /* monotonic: the earliest deadline or end of a back-off that still waits for
+	                              flow_tick(); INT64_MAX = none */
+};
+void flow_gauges(const struct flow *flow, struct flow_gauges *out_gauges);
+
+struct flow_partition_gauges {
+	int64_t watermark;
+	size_t finished_above;
+	int64_t oldest_taken_ms; /* monotonic; 0 = nothing open */
+};
+NODISCARD enum status flow_partition_gauges(
+	const struct flow *flow, int32_t partition, struct flow_partition_gauges *out_gauges);
+
+#endif

@@ -1,0 +1,298 @@
+/* Attempts: starting them, hearing how they ended, deciding what comes next. */
+#include "common/assertion.h"
+#include "worker/core/flow_internal.h"
+#include "worker/core/openrouter_body.h"
+
+static void make_ready(struct flow *flow, struct job *job)
+{
+	ASSERT(job->retry.model < job->retry.model_count);
+	ASSERT(job->message_count > 0);
+	job_change(job, JOB_READY);
+	flow->ready_count++;
+	ASSERT(flow->ready_count <= flow->waiting);
+	flow_set_due(flow, job, job->deadline_ms);
+}
+
+/* A head needs no call when it was turned down, or when its time is over. */
+static bool needs_no_call(struct job *job, struct instant now)
+{
+	ASSERT(job->retry.attempts == 0);
+	if (job->rejection.reason != REASON_NONE) {
+		job->failure = (struct failure){ .reason = job->rejection.reason, .action = FAILURE_ACTION_END };
+		return true;
+	}
+	if (job->deadline_ms - now.mono_ms >= RETRY_FIRST_MIN_MS) return false;
+	job->failure = (struct failure){ .reason = REASON_DEADLINE, .action = FAILURE_ACTION_END };
+	return true;
+}
+
+void flow_begin_heads(struct flow *flow, struct instant now)
+{
+	struct list *node;
+	while ((node = list_pop_front(&flow->heads)) != NULL) {
+		struct job *job = LIST_ELEMENT(node, struct job, queue);
+		ASSERT(job->state == JOB_WAITING);
+		ASSERT(lanes_is_head(job));
+		if (needs_no_call(job, now)) {
+			flow_reply_failure(flow, job, now);
+			continue;
+		}
+		make_ready(flow, job);
+		list_push_back(&flow->ready, &job->queue);
+	}
+}
+
+void flow_call_again(struct flow *flow, struct job *job)
+{
+	ASSERT(job->state == JOB_BACKOFF);
+	ASSERT(job->failure.reason != REASON_NONE);
+	make_ready(flow, job);
+	list_push_front(&flow->ready, &job->queue);
+}
+
+static void write_body(const struct flow *flow, const struct job *job, struct call *call)
+{
+	const struct flow_options *options = &flow->options;
+	ASSERT(job->retry.model < job->retry.model_count);
+	struct openrouter_body body = {
+		.request = &job->request,
+		.messages = job->request.messages,
+		.message_count = job->message_count,
+		.model = job->models[job->retry.model],
+		.system_prompt = options->system_prompt,
+		.temperature = options->temperature,
+		.max_tokens = options->max_tokens,
+		.provider = options->provider,
+	};
+	openrouter_body_write(&body, &call->body);
+}
+
+/* Slots are found again by the id: the serial number makes it unique, the rest is the slot. */
+static uint64_t next_id(struct flow *flow)
+{
+	struct flow_slot *slot = LIST_ELEMENT(list_first(&flow->free_slots), struct flow_slot, link);
+	ASSERT(slot >= flow->slots);
+	ASSERT((size_t)(slot - flow->slots) < flow->options.in_flight_max);
+	flow->call_serial++;
+	return flow->call_serial * flow->options.in_flight_max + (uint64_t)(slot - flow->slots);
+}
+
+static struct flow_slot *slot_of(const struct flow *flow, uint64_t id)
+{
+	ASSERT(id != 0);
+	return &flow->slots[id % flow->options.in_flight_max];
+}
+
+/* Gives the call to a free slot and the job to the call. */
+static void start(struct flow *flow, struct job *job, struct call *call, struct instant now)
+{
+	struct flow_slot *slot = LIST_ELEMENT(list_pop_front(&flow->free_slots), struct flow_slot, link);
+	ASSERT(slot->id == 0);
+	ASSERT(slot == slot_of(flow, call->id));
+	ASSERT(job->call_id == 0);
+	ASSERT(flow->ready_count > 0);
+	slot->id = call->id;
+	slot->job = job;
+	flow->in_flight++;
+
+	call->deadline_ms = job->deadline_ms;
+	call->first_content_due_ms =
+		retry_first_content_due(&flow->options.retry, &job->retry, now.mono_ms, job->deadline_ms);
+	ASSERT(call->first_content_due_ms <= call->deadline_ms);
+	call->stall_ms = flow->options.stall_ms;
+	job->call_id = call->id;
+	job->call_ms = now.mono_ms;
+	job->retry.attempts++;
+	job->retry.model_attempts++;
+	if (job->first_call_ms == 0) job->first_call_ms = now.mono_ms;
+	list_unlink(&job->queue);
+	flow->ready_count--;
+	job_change(job, JOB_CALLING);
+}
+
+/* A call for the job; NULL when memory is missing. */
+static struct call *make_call(struct flow *flow, const struct job *job)
+{
+	ASSERT(job->state == JOB_READY);
+	struct call *call = call_new(next_id(flow), flow->options.body_bytes_max, flow->options.response_bytes_max);
+	if (call == NULL) return NULL;
+	write_body(flow, job, call);
+	return call;
+}
+
+/* The next job to call; those whose time ran out while they waited for a slot get their replies. */
+static struct job *next_ready(struct flow *flow, struct instant now)
+{
+	struct list *node;
+	while ((node = list_first(&flow->ready)) != NULL) {
+		struct job *job = LIST_ELEMENT(node, struct job, queue);
+		ASSERT(job->state == JOB_READY);
+		if (job->deadline_ms - now.mono_ms >= RETRY_FIRST_MIN_MS) return job;
+		flow_reply_unstarted(flow, job, now);
+		flow_begin_heads(flow, now);
+	}
+	return NULL;
+}
+
+enum status flow_next_call(struct flow *flow, struct instant now, struct call **out_call)
+{
+	ASSERT(out_call != NULL);
+	struct job *job;
+	while (!list_is_empty(&flow->free_slots) && (job = next_ready(flow, now)) != NULL) {
+		struct call *call = make_call(flow, job);
+		if (call == NULL) return STATUS_EMPTY;
+		if (buffer_status(&call->body) == STATUS_OK) {
+			start(flow, job, call, now);
+			flow_check(flow);
+			*out_call = call;
+			return STATUS_OK;
+		}
+		call_free(call);
+		job->failure = (struct failure){ .reason = REASON_INTERNAL, .action = FAILURE_ACTION_END };
+		flow_reply_failure(flow, job, now);
+		flow_begin_heads(flow, now);
+	}
+	flow_check(flow);
+	return STATUS_EMPTY;
+}
+
+void flow_drop_call(struct flow *flow, struct job *job)
+{
+	struct flow_slot *slot = slot_of(flow, job->call_id);
+	ASSERT(slot->id == job->call_id);
+	ASSERT(slot->job == job);
+	ASSERT(!slot->wants_cancel);
+	slot->job = NULL;
+	slot->wants_cancel = true;
+	list_push_back(&flow->cancels, &slot->link);
+	job->call_id = 0;
+}
+
+void flow_time_out_call(struct flow *flow, struct job *job, struct instant now)
+{
+	ASSERT(job->state == JOB_CALLING);
+	ASSERT(now.mono_ms >= job->call_ms);
+	flow_drop_call(flow, job);
+	/* The call's own account comes too late for the reply. */
+	job->requests_sent++;
+	job->upstream_ms += now.mono_ms - job->call_ms;
+	job->failure = (struct failure){ .reason = REASON_TIMEOUT, .action = FAILURE_ACTION_END };
+	flow_reply_failure(flow, job, now);
+}
+
+enum status flow_next_cancel(struct flow *flow, uint64_t *out_id)
+{
+	struct list *node = list_pop_front(&flow->cancels);
+	if (node == NULL) return STATUS_EMPTY;
+	struct flow_slot *slot = LIST_ELEMENT(node, struct flow_slot, link);
+	ASSERT(slot->wants_cancel);
+	ASSERT(slot->job == NULL);
+	ASSERT(slot->id != 0);
+	*out_id = slot->id;
+	flow_check(flow);
+	return STATUS_OK;
+}
+
+/* Frees the slot of a call that came back and returns the job that waits for it, if one does. */
+static struct job *end_call(struct flow *flow, const struct call *call)
+{
+	struct flow_slot *slot = slot_of(flow, call->id);
+	ASSERT(slot->id == call->id);
+	struct job *job = slot->job;
+	ASSERT((job == NULL) == slot->wants_cancel);
+	list_unlink(&slot->link);
+	*slot = (struct flow_slot){ 0 };
+	list_init(&slot->link);
+	/* At the end: ids of the near past stay unused for long. */
+	list_push_back(&flow->free_slots, &slot->link);
+	ASSERT(flow->in_flight > 0);
+	flow->in_flight--;
+	if (job == NULL) return NULL;
+
+	ASSERT(job->state == JOB_CALLING);
+	ASSERT(job->call_id == call->id);
+	job->call_id = 0;
+	ASSERT(call->requests_sent >= 0);
+	job->requests_sent += call->requests_sent;
+	if (call->ended_ms > call->started_ms) job->upstream_ms += call->ended_ms - call->started_ms;
+	return job;
+}
+
+/* Changes what the next attempt needs changed. False when it cannot be changed any further. */
+static bool prepare_step(struct job *job, enum retry_step step)
+{
+	ASSERT(job->failure.reason != REASON_NONE);
+	size_t kept;
+	switch (step) {
+	case RETRY_STEP_END:
+		return false;
+	case RETRY_STEP_AGAIN:
+		return true;
+	case RETRY_STEP_NEXT:
+		ASSERT(job->retry.model + 1 < job->retry.model_count);
+		job->retry.model++;
+		job->retry.model_attempts = 0;
+		if (job->failure.action == FAILURE_ACTION_NEXT_ONCE) job->retry.went_on = true;
+		return true;
+	case RETRY_STEP_TRIM:
+		ASSERT(!job->retry.trimmed);
+		kept = history_halve(job->request.messages, job->message_count);
+		if (kept == job->message_count) return false;
+		job->message_count = kept;
+		job->retry.trimmed = true;
+		return true;
+	}
+	ASSERT_UNREACHABLE();
+}
+
+static void tell_attempt(const struct flow *flow, const struct job *job, const struct call *call, enum retry_step step)
+{
+	ASSERT(job->retry.attempts > 0);
+	const struct flow_events *events = &flow->options.events;
+	if (events->on_attempt != NULL) events->on_attempt(events->context, job, call, step);
+}
+
+static void on_failure(struct flow *flow, struct job *job, const struct call *call, struct instant now)
+{
+	ASSERT(call->result.failure.reason != REASON_NONE);
+	job->failure = call->result.failure;
+	struct retry_decision decision = retry_decide(
+		&flow->options.retry, &job->retry, &job->failure, now.mono_ms, job->deadline_ms, &flow->random);
+	tell_attempt(flow, job, call, decision.step);
+	if (!prepare_step(job, decision.step)) {
+		flow_reply_failure(flow, job, now);
+		return;
+	}
+	job_change(job, JOB_BACKOFF);
+	ASSERT(decision.at_ms <= job->deadline_ms);
+	job->backoff_ms = decision.at_ms;
+	if (decision.at_ms <= now.mono_ms)
+		flow_call_again(flow, job);
+	else
+		flow_set_due(flow, job, decision.at_ms < job->deadline_ms ? decision.at_ms : job->deadline_ms);
+}
+
+void flow_call_done(struct flow *flow, struct call *call, struct instant now)
+{
+	struct job *job = end_call(flow, call);
+	if (job == NULL) {
+		flow_notice(flow, FLOW_NOTICE_STALE_RESULT, -1, -1);
+	} else if (call->result.failure.reason == REASON_NONE) {
+		job->failure = (struct failure){ .reason = REASON_NONE };
+		tell_attempt(flow, job, call, RETRY_STEP_END);
+		flow_reply_answer(flow, job, &call->result.answer, call, now);
+	} else {
+		on_failure(flow, job, call, now);
+	}
+	call_free(call);
+	flow_begin_heads(flow, now);
+	flow_check(flow);
+}
+
+void flow_call_refused(struct flow *flow, struct call *call, struct instant now)
+{
+	ASSERT(call->requests_sent == 0);
+	call->result.failure =
+		(struct failure){ .reason = REASON_INTERNAL, .action = FAILURE_ACTION_SAME, .retry_after_ms = -1 };
+	flow_call_done(flow, call, now);
+}

@@ -1,0 +1,43 @@
+/* What the flow tells as it happens, for logs and metrics. It never asks anything: leaving all of it out changes nothing.
+ *
+ * Called on the flow's thread in the middle of its work: must not call the flow back. Views are borrowed for the call. */
+#ifndef WORKER_CORE_FLOW_EVENTS_H
+#define WORKER_CORE_FLOW_EVENTS_H
+
+#include "common/clock.h"
+#include "worker/core/call.h"
+#include "worker/core/job.h"
+
+/* Something rare about a partition, a batch or a result. member, word */
+#define FLOW_NOTICE_TABLE(ROW)                                              \
+	ROW(FLOW_NOTICE_SKIPPED, "finished already")                        \
+	ROW(FLOW_NOTICE_PROGRESS_REFUSED, "stored progress not trusted")    \
+	ROW(FLOW_NOTICE_OFFSETS_LOST, "committed offset is not in the log") \
+	ROW(FLOW_NOTICE_STALE_RESULT, "result of a call nobody waits for")  \
+	ROW(FLOW_NOTICE_TAKE_FAILED, "no memory for a record")              \
+	ROW(FLOW_NOTICE_REPLY_REFUSED, "topic refused a reply")             \
+	ROW(FLOW_NOTICE_DEAD_LETTER_REFUSED, "topic refused a dead letter") \
+	ROW(FLOW_NOTICE_DEAD_LETTER_DROPPED, "dead letter given up")        \
+	ROW(FLOW_NOTICE_REPLY_TO_REFUSED, "reply topic is not on the list")
+
+#define FLOW_NOTICE_MEMBER(member, word) member,
+enum flow_notice { FLOW_NOTICE_TABLE(FLOW_NOTICE_MEMBER) };
+#undef FLOW_NOTICE_MEMBER
+
+const char *flow_notice_word(enum flow_notice notice);
+
+/* Any may be NULL. */
+struct flow_events {
+	void *context;
+	/* A record was read into a job (valid or rejected). */
+	void (*on_taken)(void *context, const struct job *job);
+	/* An attempt ended for a chat that still waits for it. `step`: what comes next when it failed. */
+	void (*on_attempt)(void *context, const struct job *job, const struct call *call, enum retry_step step);
+	/* The reply was made: job->outcome, failure, rejection and times say how. */
+	void (*on_reply)(void *context, const struct job *job, const struct chat_response *response);
+	/* The reply is committed. */
+	void (*on_committed)(void *context, const struct job *job, struct instant now);
+	void (*on_notice)(void *context, enum flow_notice notice, int32_t partition, int64_t offset);
+};
+
+#endif

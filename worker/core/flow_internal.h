@@ -1,0 +1,114 @@
+/* What the files of the flow share; nobody else includes it.
+ *
+ * flow.c        life, partitions, time, drain          flow_call.c   attempts: starting, ending, deciding
+ * flow_take.c   records in                             flow_reply.c  replies and dead letters
+ * flow_batch.c  batches out and back                    flow_check.c  what holds between calls
+ *
+ * Where a job is, by state: WAITING in its lane, and on `heads` when its turn has come; READY on `ready`; CALLING in `slots`; BACKOFF in `due` until the
+ * back-off ends; REPLIED on `replies`; PUBLISHING on `publishing`. From WAITING to BACKOFF its deadline (or the end of
+ * the back-off) is in `due`. */
+#ifndef WORKER_CORE_FLOW_INTERNAL_H
+#define WORKER_CORE_FLOW_INTERNAL_H
+
+#include "worker/core/flow.h"
+#include "worker/core/lanes.h"
+#include "worker/core/ledger.h"
+
+enum {
+	FLOW_PARTITIONS_MAX = 100000,     /* ids beyond this are refused: Kafka itself does not go so far per topic */
+	FLOW_PROGRESS_INTERVAL_MS = 1000, /* progress without replies (gaps, skipped records) is committed so often */
+	FLOW_ABORT_BACKOFF_MS = 50,       /* before the batch after an aborted one; doubled up to … */
+	FLOW_ABORT_BACKOFF_MAX_MS = 2000,
+	FLOW_MEMORY_BACKOFF_MS = 50, /* before what memory was missing for is tried again */
+};
+
+struct flow_partition_state {
+	int32_t id;
+	struct ledger *ledger;
+	struct list jobs;    /* of the partition, through in_partition, in the order they were taken */
+	struct record *held; /* read, but beyond the ledger's window; waits for it to move */
+	bool is_dirty;       /* progress that is not committed yet */
+	bool in_batch;       /* has a row in the batch under way */
+};
+
+/* A call that was handed over. */
+struct flow_slot {
+	uint64_t id;     /* 0 = free */
+	struct job *job; /* NULL = nobody waits for it any more */
+	bool wants_cancel;
+	struct list link; /* on `free_slots` or `cancels` */
+};
+
+struct flow {
+	struct flow_options options;
+	struct random random;
+	struct flow_partition_state **partitions; /* by id; NULL = not assigned */
+	size_t partition_capacity;
+	size_t partition_count;
+
+	struct lanes *lanes;
+	struct heap due;
+	struct list heads; /* became head of their lane just now; flow_begin_heads() empties it */
+	struct list ready;
+	struct list replies;
+	struct flow_slot *slots; /* in_flight_max of them */
+	struct list free_slots;
+	struct list cancels;
+	uint64_t call_serial;
+
+	struct batch *batch; /* under way, owned by the publisher; NULL = none */
+	struct list publishing;
+	int64_t batch_began_ms;
+	int64_t batch_not_before_ms;
+	int64_t abort_backoff_ms;
+	int64_t dirty_since_ms; /* 0 = no partition is dirty */
+
+	size_t in_flight;
+	size_t waiting; /* jobs without a reply */
+	size_t ready_count;
+	size_t reply_count;
+	size_t bytes;
+	int64_t held_due_ms; /* when held records are tried again that memory was missing for; INT64_MAX = none */
+	bool is_draining;
+	int64_t drain_until_ms;
+};
+
+/* flow.c */
+struct flow_partition_state *flow_partition(const struct flow *flow, int32_t id);
+void flow_notice(struct flow *flow, enum flow_notice notice, int32_t partition, int64_t offset);
+void flow_set_due(struct flow *flow, struct job *job, int64_t due_ms);
+void flow_mark_dirty(struct flow *flow, struct flow_partition_state *partition, int64_t now_ms);
+/* Takes a job that is on its way out of everything and frees it. */
+void flow_forget(struct flow *flow, struct job *job);
+
+/* flow_check.c: asserts what holds between calls; ends every public function that changes something. */
+void flow_check(const struct flow *flow);
+
+/* flow_take.c */
+/* Tries the partition's held record again, now that its ledger may have moved. */
+void flow_take_held(struct flow *flow, struct flow_partition_state *partition, struct instant now);
+/* All that memory was missing for, when it is time. */
+void flow_take_held_again(struct flow *flow, struct instant now);
+
+/* flow_call.c */
+/* Begins every job on `heads`: it waits for a call, or its reply is made when it needs none, which may make another job
+ * head; hence a list and not recursion. Ends every public function that can make replies. */
+void flow_begin_heads(struct flow *flow, struct instant now);
+/* The end of a back-off: in front of those who have not waited yet. */
+void flow_call_again(struct flow *flow, struct job *job);
+/* The job does not wait for its call any more; the call is cancelled. */
+void flow_drop_call(struct flow *flow, struct job *job);
+/* The job's deadline comes while it is being called: as flow_drop_call(), and the attempt counts. */
+void flow_time_out_call(struct flow *flow, struct job *job, struct instant now);
+
+/* flow_reply.c: each makes the reply, queues it, and puts the next job of the lane on `heads`. */
+void flow_reply_answer(struct flow *flow, struct job *job, const struct chat_answer *answer, const struct call *call,
+	struct instant now);
+void flow_reply_failure(struct flow *flow, struct job *job, struct instant now);
+/* For a job that is ready and has no time left for a call: tells of the last failure, or of the deadline. */
+void flow_reply_unstarted(struct flow *flow, struct job *job, struct instant now);
+/* Makes reply or dead letter anew after the topic refused it. */
+void flow_reply_refused(
+	struct flow *flow, struct job *job, bool is_dead_letter, enum batch_item_fault fault, struct instant now);
+
+#endif
