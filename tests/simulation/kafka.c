@@ -1,0 +1,134 @@
+/* The scripted Kafka: logs with gaps, committed progress, transactions with fencing by generation. */
+#include <string.h>
+
+#include "common/assertion.h"
+#include "world.h"
+
+void kafka_init(struct world *world)
+{
+	for (int p = 0; p < PARTITIONS; p++) {
+		struct partition *partition = &world->partitions[p];
+		partition->owner = -1;
+		partition->committed = -1;
+		partition->pending = -1;
+		for (int c = 0; c < CONVERSATIONS; c++)
+			partition->last_reply[c] = -1;
+	}
+}
+
+void kafka_add_request(struct world *world)
+{
+	struct partition *partition = &world->partitions[random_below(&world->random, PARTITIONS)];
+	if (partition->end >= REQUESTS_MAX - 4) return;
+	/* Transaction markers and the like take offsets, too. */
+	if (world_chance(world, 15)) partition->end += world_draw(world, 1, 3);
+	partition->requests[partition->end++] = (struct request){
+		.exists = true,
+		.is_bad = world_chance(world, 10),
+		.conversation = (int)random_below(&world->random, CONVERSATIONS),
+		.timestamp_ms = world->now_ms,
+	};
+}
+
+void kafka_offsets(struct world *world, int index)
+{
+	struct member *member = &world->members[index];
+	ASSERT(member->phase == TRANSACTION_BEFORE_OFFSETS);
+	member->phase = TRANSACTION_PENDING;
+	/* The broker checks the generation when the offsets come, and only then. */
+	if (member->is_zombie || member->batch_generation != world->generation) {
+		member->truth = false;
+		member->answer = BATCH_ABORTED;
+		world_tell(world, "fenced member %d", index);
+		return;
+	}
+	for (size_t i = 0; i < member->batch->progress_count; i++)
+		world->partitions[member->batch->progress[i].partition].pending = index;
+}
+
+static void commit_reply(struct world *world, struct partition *partition, int p, int64_t offset)
+{
+	struct request *request = &partition->requests[offset];
+	request->replies++;
+	world->replies++;
+	world_tell(world, "reply %d/%lld", p, (long long)offset);
+	if (request->replies > 1) world_break(world, 1, "request %d/%lld has two replies", p, (long long)offset);
+	int64_t *last = &partition->last_reply[request->conversation];
+	if (request->replies == 1 && !request->is_bad && *last >= offset)
+		world_break(world, 3, "reply to %d/%lld came after the one to %lld", p, (long long)offset,
+			(long long)*last);
+	if (*last < offset && !request->is_bad) *last = offset;
+}
+
+static void commit_items(struct world *world, const struct batch *batch)
+{
+	for (size_t i = 0; i < batch->item_count; i++) {
+		const struct job *job = batch->items[i].owner;
+		int p = job->record->partition;
+		struct partition *partition = &world->partitions[p];
+		if (!batch->items[i].record->is_dead_letter)
+			commit_reply(world, partition, p, job->record->offset);
+		else if (bytes_equal(batch->items[i].record->value, job->record->value))
+			partition->requests[job->record->offset].dead_letters++;
+	}
+	for (size_t i = 0; i < batch->item_count; i++) {
+		const struct job *job = batch->items[i].owner;
+		const struct request *request =
+			&world->partitions[job->record->partition].requests[job->record->offset];
+		if (request->is_bad && request->dead_letters != request->replies)
+			world_break(world, 5, "bad request %d/%lld without its dead letter", job->record->partition,
+				(long long)job->record->offset);
+	}
+}
+
+static void commit_progress(struct world *world, const struct batch *batch)
+{
+	for (size_t i = 0; i < batch->progress_count; i++) {
+		const struct batch_progress *row = &batch->progress[i];
+		struct partition *partition = &world->partitions[row->partition];
+		if (row->offset < partition->committed)
+			world_break(world, 1, "committed offset of %d goes back", row->partition);
+		partition->committed = row->offset;
+		ASSERT(row->metadata.size <= METADATA_MAX);
+		memcpy(partition->metadata, row->metadata.data, row->metadata.size);
+		partition->metadata_size = row->metadata.size;
+	}
+}
+
+void kafka_end(struct world *world, int index)
+{
+	struct member *member = &world->members[index];
+	ASSERT(member->phase == TRANSACTION_PENDING);
+	member->phase = TRANSACTION_ENDED;
+	if (member->truth) {
+		commit_items(world, member->batch);
+		commit_progress(world, member->batch);
+	}
+	for (int p = 0; p < PARTITIONS; p++)
+		if (world->partitions[p].pending == index) world->partitions[p].pending = -1;
+}
+
+void kafka_fill_found(const struct world *world, struct batch *batch)
+{
+	enum status status = batch_make_found(batch);
+	ASSERT(status == STATUS_OK);
+	for (size_t i = 0; i < batch->progress_count; i++) {
+		const struct partition *partition = &world->partitions[batch->found[i].partition];
+		batch->found[i].offset = partition->committed;
+		if (partition->metadata_size == 0) continue;
+		char *copy = strndup(partition->metadata, partition->metadata_size);
+		ASSERT(copy != NULL);
+		batch->found[i].metadata = bytes_at(copy, partition->metadata_size);
+	}
+}
+
+void kafka_check_all_answered(struct world *world)
+{
+	for (int p = 0; p < PARTITIONS; p++)
+		for (int64_t offset = 0; offset < world->partitions[p].end; offset++) {
+			const struct request *request = &world->partitions[p].requests[offset];
+			if (!request->exists || request->replies == 1) continue;
+			world_break(world, 1, "request %d/%lld has %d replies at the end", p, (long long)offset,
+				request->replies);
+		}
+}

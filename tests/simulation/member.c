@@ -1,0 +1,319 @@
+/* A member of the group: the flow, carried by hand as worker/worker.c does it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/assertion.h"
+#include "plant.h"
+#include "world.h"
+
+/* The events need the world; the member's index is of no interest to them. */
+static void on_reply(void *context, const struct job *job, const struct chat_response *response)
+{
+	struct world *world = context;
+	(void)response;
+	int64_t latest_ms = job->deadline_ms > job->taken_ms ? job->deadline_ms : job->taken_ms;
+	if (world->now_ms > latest_ms)
+		world_break(world, 4, "reply to %d/%lld made %lld ms late", job->record->partition,
+			(long long)job->record->offset, (long long)(world->now_ms - latest_ms));
+}
+
+static const struct bytes models[] = { { "model/a", 7 }, { "model/b", 7 } };
+
+static struct flow_options options_of(struct world *world)
+{
+	return (struct flow_options){
+		.limits = { .record_bytes = 4096, .depth = 16, .messages = 16, .id_bytes = 64 },
+		.history = { .messages_max = 16, .bytes_max = 4096 },
+		.retry = { .max_attempts = 3,
+			.first_content_share = 0.55,
+			.first_content_max_ms = 3500,
+			.backoff_ms = 100,
+			.backoff_max_ms = 800 },
+		.models = models,
+		.model_count = 2,
+		.stall_ms = 2500,
+		.deadline_ms = DEADLINE_MS,
+		.deadline_max_ms = DEADLINE_MS,
+		.publish_reserve_ms = RESERVE_MS,
+		.ordered = true,
+		.requests_topic = BYTES_LITERAL("chat.requests"),
+		.responses_topic = BYTES_LITERAL("chat.responses"),
+		.dead_letter_topic = BYTES_LITERAL("chat.requests.dlq"),
+		.consumer_group = BYTES_LITERAL("chat-worker"),
+		.worker_version = BYTES_LITERAL("0"),
+		.dead_letter_on_rejected = true,
+		.fallback_text = BYTES_LITERAL("later"),
+		.in_flight_max = CALLS_MAX,
+		.waiting_max = WAITING_MAX,
+		.bytes_max = 1 << 20,
+		.job_bytes_max = 1 << 18,
+		.body_bytes_max = 1 << 16,
+		.response_bytes_max = 1 << 16,
+		.reply_bytes_max = 1 << 16,
+		.batch_replies_max = 8,
+		.batch_bytes_max = 1 << 16,
+		.batch_interval_ms = 20,
+		.seed = random_next(&world->random),
+		.events = { .context = world, .on_reply = on_reply },
+	};
+}
+
+void member_start(struct world *world, int index)
+{
+	struct member *member = &world->members[index];
+	ASSERT(member->flow == NULL);
+	struct flow_options options = options_of(world);
+	*member = (struct member){ .flow = flow_new(&options), .generation = world->generation };
+	ASSERT(member->flow != NULL);
+	world_tell(world, "start member %d", index);
+}
+
+static void drop_calls(struct member *member)
+{
+	for (int i = 0; i < CALLS_MAX; i++)
+		call_free(member->calls[i].call);
+	memset(member->calls, 0, sizeof(member->calls));
+}
+
+void member_kill(struct world *world, int index)
+{
+	struct member *member = &world->members[index];
+	ASSERT(member->flow != NULL);
+	world_tell(world, "kill member %d", index);
+	/* What it had sent goes its way: the broker ends its transaction by itself, one way or the other. */
+	if (member->phase == TRANSACTION_PENDING) {
+		member->truth = member->truth && world_chance(world, 50);
+		kafka_end(world, index);
+	}
+	struct batch *batch = member->batch;
+	drop_calls(member);
+	flow_free(member->flow);
+	batch_free(batch);
+	*member = (struct member){ .told_ms = world->now_ms + world_draw(world, 50, 4000) };
+}
+
+void member_assign(struct world *world, int index, int p)
+{
+	struct member *member = &world->members[index];
+	const struct partition *partition = &world->partitions[p];
+	ASSERT(partition->pending == -1);
+	struct flow_assignment assignment = {
+		.partition = p,
+		.committed = partition->committed,
+		.metadata = bytes_at(partition->metadata, partition->metadata_size),
+		.log_start = 0,
+		.log_end = partition->end,
+	};
+	/* A member that ignored the revocation still has it; only a planted bug does. */
+	if (member->has[p]) return;
+	enum status status = flow_assign(member->flow, &assignment, &member->position[p]);
+	ASSERT(status == STATUS_OK);
+	member->has[p] = true;
+	world_tell(world, "assign %d to member %d at %lld", p, index, (long long)member->position[p]);
+}
+
+static void give_up(struct world *world, int index, int p)
+{
+	struct member *member = &world->members[index];
+	world_tell(world, "revoke %d from member %d", p, index);
+	flow_revoke(member->flow, p);
+	member->revoking[p] = false;
+	if (!plant_is(PLANT_REVOKE_IGNORED)) member->has[p] = false;
+}
+
+void member_revoke(struct world *world, int index, int p, bool waits)
+{
+	struct member *member = &world->members[index];
+	if (waits && member->batch != NULL)
+		member->revoking[p] = true;
+	else
+		give_up(world, index, p);
+}
+
+void member_drain(struct world *world, int index)
+{
+	struct member *member = &world->members[index];
+	if (member->drains_until_ms != 0) return;
+	member->drains_until_ms = world->now_ms + world_draw(world, 0, 3000);
+	world_tell(world, "drain member %d", index);
+	flow_drain(member->flow, member->drains_until_ms);
+}
+
+static void start_calls(struct world *world, int index)
+{
+	struct member *member = &world->members[index];
+	uint64_t id;
+	while (flow_next_cancel(member->flow, &id) == STATUS_OK)
+		for (int i = 0; i < CALLS_MAX; i++) {
+			struct running *running = &member->calls[i];
+			if (running->call == NULL || running->call->id != id) continue;
+			running->is_cancelled = true;
+			running->ends_ms = world->now_ms + world_draw(world, 0, 3);
+		}
+	struct call *call;
+	while (flow_next_call(member->flow, world_instant(world), &call) == STATUS_OK) {
+		struct running *free_place = NULL;
+		for (int i = 0; i < CALLS_MAX && free_place == NULL; i++)
+			if (member->calls[i].call == NULL) free_place = &member->calls[i];
+		ASSERT(free_place != NULL);
+		world->calls++;
+		upstream_begin(world, free_place, call);
+	}
+}
+
+/* Which request a call is for stands in its body, in the user's message. */
+static void check_call(struct world *world, const struct member *member, const struct call *call)
+{
+	struct bytes body = buffer_bytes(&call->body);
+	const char *mark = memmem(body.data, body.size, "at:", 3);
+	int p;
+	long long offset;
+	char text[32] = "";
+	ASSERT(mark != NULL);
+	size_t left = body.size - (size_t)(mark - body.data);
+	memcpy(text, mark, left < sizeof(text) - 1 ? left : sizeof(text) - 1);
+	int found = sscanf(text, "at:%d/%lld", &p, &offset);
+	ASSERT(found == 2);
+	if (!member->is_zombie && world->partitions[p].requests[offset].replies > 0)
+		world_break(world, 2, "call for %d/%lld, which is replied to", p, offset);
+}
+
+static void end_calls(struct world *world, int index)
+{
+	struct member *member = &world->members[index];
+	for (int i = 0; i < CALLS_MAX; i++) {
+		struct call *call = member->calls[i].call;
+		if (call == NULL || member->calls[i].ends_ms > world->now_ms) continue;
+		upstream_end(world, &member->calls[i]);
+		flow_call_done(member->flow, call, world_instant(world));
+	}
+}
+
+static void take_one(struct world *world, int index, int p, int64_t offset)
+{
+	const struct request *request = &world->partitions[p].requests[offset];
+	char key[16], value[200];
+	snprintf(key, sizeof(key), "c%d", request->conversation);
+	snprintf(value, sizeof(value),
+		request->is_bad ? "{\"request_id\":%d%lld"
+				: "{\"request_id\":\"%d-%lld\",\"messages\":[{\"role\":\"user\",\"content\":"
+				  "\"at:%d/%lld \"}]}",
+		p, (long long)offset, p, (long long)offset);
+	struct record source = {
+		.partition = p,
+		.offset = offset,
+		.timestamp_ms = world_instant(world).wall_ms - world->now_ms + request->timestamp_ms,
+		.key = bytes_of(key),
+		.value = bytes_of(value),
+	};
+	struct record *record = record_new(&source);
+	ASSERT(record != NULL);
+	enum status status = flow_take(world->members[index].flow, record, world_instant(world));
+	ASSERT(status == STATUS_OK);
+}
+
+static void take_records(struct world *world, int index)
+{
+	struct member *member = &world->members[index];
+	for (int p = 0; p < PARTITIONS; p++) {
+		if (!member->has[p]) continue;
+		while (member->position[p] < world->partitions[p].end && flow_wants(member->flow, p)) {
+			int64_t offset = member->position[p]++;
+			if (world->partitions[p].requests[offset].exists) take_one(world, index, p, offset);
+		}
+	}
+}
+
+static void put_batch(struct world *world, int index)
+{
+	struct member *member = &world->members[index];
+	struct batch *batch;
+	if (flow_next_batch(member->flow, world_instant(world), &batch) != STATUS_OK) return;
+	ASSERT(member->batch == NULL);
+	member->batch = batch;
+	member->batch_generation = member->generation;
+	member->phase = TRANSACTION_BEFORE_OFFSETS;
+	member->phase_ms = world->now_ms + world_draw(world, 0, 10);
+	bool is_calm = world->now_ms >= world->calm_ms;
+	bool is_uncertain = !is_calm && world_chance(world, 15);
+	member->truth = is_calm || world_chance(world, is_uncertain ? 50 : 85);
+	member->answer = is_uncertain ? BATCH_UNCERTAIN : member->truth ? BATCH_COMMITTED : BATCH_ABORTED;
+}
+
+static void finish_batch(struct world *world, int index)
+{
+	struct member *member = &world->members[index];
+	struct batch *batch = member->batch;
+	batch->end = member->answer;
+	if (member->answer == BATCH_UNCERTAIN) {
+		kafka_fill_found(world, batch);
+		world->uncertain++;
+	}
+	if (member->answer == BATCH_ABORTED) world->aborts++;
+	member->batch = NULL;
+	member->phase = TRANSACTION_NONE;
+	world_tell(world, "batch of member %d ends %d", index, (int)member->answer);
+	flow_batch_done(member->flow, batch, world_instant(world));
+	for (int p = 0; p < PARTITIONS; p++)
+		if (member->revoking[p]) give_up(world, index, p);
+}
+
+static void move_batch(struct world *world, int index)
+{
+	struct member *member = &world->members[index];
+	while (member->phase != TRANSACTION_NONE && member->phase_ms <= world->now_ms) {
+		member->phase_ms = world->now_ms + world_draw(world, 0, world_chance(world, 5) ? 3000 : 15);
+		if (member->phase == TRANSACTION_BEFORE_OFFSETS)
+			kafka_offsets(world, index);
+		else if (member->phase == TRANSACTION_PENDING)
+			kafka_end(world, index);
+		else
+			finish_batch(world, index);
+	}
+}
+
+static void check_bounds(struct world *world, int index)
+{
+	struct flow_gauges gauges;
+	flow_gauges(world->members[index].flow, &gauges);
+	if (gauges.waiting > WAITING_MAX || gauges.in_flight > CALLS_MAX)
+		world_break(
+			world, 8, "member %d has %zu waiting, %zu in flight", index, gauges.waiting, gauges.in_flight);
+}
+
+void member_turn(struct world *world, int index)
+{
+	struct member *member = &world->members[index];
+	end_calls(world, index);
+	move_batch(world, index);
+	flow_tick(member->flow, world_instant(world));
+	take_records(world, index);
+	bool was_running[CALLS_MAX];
+	for (int i = 0; i < CALLS_MAX; i++)
+		was_running[i] = member->calls[i].call != NULL;
+	start_calls(world, index);
+	for (int i = 0; i < CALLS_MAX; i++)
+		if (!was_running[i] && member->calls[i].call != NULL) check_call(world, member, member->calls[i].call);
+	put_batch(world, index);
+	check_bounds(world, index);
+
+	if (member->drains_until_ms == 0) return;
+	bool is_over = flow_is_idle(member->flow);
+	/* Cancelled calls need a moment to come back, batches their transactions. */
+	if (!is_over && member->batch == NULL && world->now_ms > member->drains_until_ms + 5000)
+		world_break(world, 7, "member %d drains for ever", index);
+	if (is_over) member_kill(world, index);
+}
+
+int64_t member_due(const struct world *world, int index)
+{
+	const struct member *member = &world->members[index];
+	int64_t due_ms = flow_due(member->flow);
+	for (int i = 0; i < CALLS_MAX; i++)
+		if (member->calls[i].call != NULL && member->calls[i].ends_ms < due_ms)
+			due_ms = member->calls[i].ends_ms;
+	if (member->phase != TRANSACTION_NONE && member->phase_ms < due_ms) due_ms = member->phase_ms;
+	if (member->drains_until_ms != 0 && member->drains_until_ms + 5001 < due_ms)
+		due_ms = member->drains_until_ms + 5001;
+	return due_ms;
+}

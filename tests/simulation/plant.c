@@ -1,0 +1,116 @@
+/* Planted bugs: see the header. */
+#include "plant.h"
+
+#include "common/heap.h"
+#include "schemas/dead_letter.h"
+#include "worker/core/flow.h"
+#include "worker/core/lanes.h"
+#include "worker/core/ledger.h"
+
+static enum plant chosen = PLANT_NONE;
+
+void plant_choose(enum plant plant)
+{
+	chosen = plant;
+}
+
+bool plant_is(enum plant plant)
+{
+	return chosen == plant;
+}
+
+const char *plant_word(enum plant plant)
+{
+#define PLANT_WORD(member, word, promise) word,
+	static const char *const words[] = { PLANT_TABLE(PLANT_WORD) };
+#undef PLANT_WORD
+	return words[plant];
+}
+
+int plant_promise(enum plant plant)
+{
+#define PLANT_PROMISE(member, word, promise) promise,
+	static const int promises[] = { PLANT_TABLE(PLANT_PROMISE) };
+#undef PLANT_PROMISE
+	return promises[plant];
+}
+
+void __real_ledger_stage(struct ledger *ledger, int64_t offset);
+void __wrap_ledger_stage(struct ledger *ledger, int64_t offset);
+void __wrap_ledger_stage(struct ledger *ledger, int64_t offset)
+{
+	/* Every fourth: the ledger would never move at all otherwise. */
+	if (plant_is(PLANT_PROGRESS_MISSES_REPLY) && offset % 4 == 1) return;
+	__real_ledger_stage(ledger, offset);
+}
+
+enum status __real_ledger_restore(struct ledger *ledger, struct bytes text, int64_t log_end);
+enum status __wrap_ledger_restore(struct ledger *ledger, struct bytes text, int64_t log_end);
+enum status __wrap_ledger_restore(struct ledger *ledger, struct bytes text, int64_t log_end)
+{
+	return plant_is(PLANT_BITMAP_FORGOTTEN) ? STATUS_OK : __real_ledger_restore(ledger, text, log_end);
+}
+
+enum status __real_ledger_text_commit_id(struct bytes text, uint64_t *out_commit_id);
+enum status __wrap_ledger_text_commit_id(struct bytes text, uint64_t *out_commit_id);
+enum status __wrap_ledger_text_commit_id(struct bytes text, uint64_t *out_commit_id)
+{
+	if (plant_is(PLANT_UNCERTAIN_IS_ABORTED)) return STATUS_INVALID;
+	return __real_ledger_text_commit_id(text, out_commit_id);
+}
+
+void __real_ledger_unstage(struct ledger *ledger);
+void __wrap_ledger_unstage(struct ledger *ledger);
+void __wrap_ledger_unstage(struct ledger *ledger)
+{
+	if (plant_is(PLANT_ABORTED_IS_FINISHED))
+		ledger_adopt(ledger);
+	else
+		__real_ledger_unstage(ledger);
+}
+
+enum status __real_lanes_enter(struct lanes *lanes, struct job *job);
+enum status __wrap_lanes_enter(struct lanes *lanes, struct job *job);
+enum status __wrap_lanes_enter(struct lanes *lanes, struct job *job)
+{
+	return plant_is(PLANT_NO_ORDER) ? STATUS_OK : __real_lanes_enter(lanes, job);
+}
+
+struct heap_node *__real_heap_take_due(struct heap *heap, int64_t now);
+struct heap_node *__wrap_heap_take_due(struct heap *heap, int64_t now);
+struct heap_node *__wrap_heap_take_due(struct heap *heap, int64_t now)
+{
+	return __real_heap_take_due(heap, plant_is(PLANT_NO_DEADLINE) ? now - 700 : now);
+}
+
+enum status __real_dead_letter_write(
+	const struct dead_letter *letter, struct arena *arena, struct outgoing *out_record);
+enum status __wrap_dead_letter_write(
+	const struct dead_letter *letter, struct arena *arena, struct outgoing *out_record);
+enum status __wrap_dead_letter_write(const struct dead_letter *letter, struct arena *arena, struct outgoing *out_record)
+{
+	enum status status = __real_dead_letter_write(letter, arena, out_record);
+	if (plant_is(PLANT_NO_DEAD_LETTER)) out_record->value = BYTES_NONE;
+	return status;
+}
+
+bool __real_flow_wants(const struct flow *flow, int32_t partition);
+bool __wrap_flow_wants(const struct flow *flow, int32_t partition);
+bool __wrap_flow_wants(const struct flow *flow, int32_t partition)
+{
+	return plant_is(PLANT_NO_BOUND) || __real_flow_wants(flow, partition);
+}
+
+void __real_flow_drain(struct flow *flow, int64_t until_ms);
+void __wrap_flow_drain(struct flow *flow, int64_t until_ms);
+void __wrap_flow_drain(struct flow *flow, int64_t until_ms)
+{
+	__real_flow_drain(flow, plant_is(PLANT_NO_DRAIN) ? until_ms + 3600000 : until_ms);
+}
+
+void __real_flow_revoke(struct flow *flow, int32_t partition);
+void __wrap_flow_revoke(struct flow *flow, int32_t partition);
+void __wrap_flow_revoke(struct flow *flow, int32_t partition)
+{
+	if (!plant_is(PLANT_REVOKE_IGNORED)) __real_flow_revoke(flow, partition);
+}

@@ -1,0 +1,325 @@
+/* The simulation: thousands of seeds of the flow in a scripted world; see world.h for what is checked.
+ *
+ *   simulation --seeds N [--from SEED]    that many seeds, one after the other
+ *   simulation --seed SEED                one seed, told event by event
+ *   simulation --plants                   also: every planted bug must be caught, each in a process of its own
+ *
+ * Exit 0 only if every promise held and every planted bug was caught. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/assertion.h"
+#include "common/hash.h"
+#include "plant.h"
+#include "world.h"
+
+enum { PLANT_SEEDS = 400, CALM_AFTER_MS = 30000, LIVENESS_MS = 120000 };
+
+void world_break(struct world *world, int promise, const char *format, ...)
+{
+	if (world->broken != 0) return;
+	world->broken = promise;
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(world->why, sizeof(world->why), format, arguments);
+	va_end(arguments);
+}
+
+void world_tell(struct world *world, const char *format, ...)
+{
+	char line[200];
+	va_list arguments;
+	va_start(arguments, format);
+	int size = snprintf(line, sizeof(line), "%lld ", (long long)world->now_ms);
+	vsnprintf(line + size, sizeof(line) - (size_t)size, format, arguments);
+	va_end(arguments);
+	struct hash_key key = { .k0 = world->trace };
+	world->trace = hash_keyed(key, bytes_of(line));
+	if (world->is_loud) puts(line);
+}
+
+struct instant world_instant(const struct world *world)
+{
+	return (struct instant){ .mono_ms = world->now_ms, .wall_ms = world->now_ms + 1700000000000 };
+}
+
+int64_t world_draw(struct world *world, int64_t from, int64_t to)
+{
+	return from + (int64_t)random_below(&world->random, (uint64_t)(to - from + 1));
+}
+
+bool world_chance(struct world *world, int percent)
+{
+	return (int)random_below(&world->random, 100) < percent;
+}
+
+static bool is_member(const struct member *member)
+{
+	return member->flow != NULL && !member->is_zombie && member->drains_until_ms == 0;
+}
+
+/* A new generation with a new distribution; the members hear of it at once, except zombies. */
+static void rebalance(struct world *world)
+{
+	int able[MEMBERS], count = 0;
+	for (int m = 0; m < MEMBERS; m++)
+		if (is_member(&world->members[m])) able[count++] = m;
+	world->rebalances++;
+	world->generation++;
+	world_tell(world, "rebalance");
+	for (int p = 0; p < PARTITIONS; p++) {
+		struct partition *partition = &world->partitions[p];
+		int owner = count == 0 ? -1 : able[random_below(&world->random, (uint64_t)count)];
+		if (owner == partition->owner && owner >= 0 && world->members[owner].has[p]) continue;
+		if (partition->owner >= 0) {
+			struct member *old = &world->members[partition->owner];
+			if (old->flow != NULL && !old->is_zombie && old->has[p])
+				member_revoke(world, partition->owner, p, world_chance(world, 70));
+		}
+		partition->owner = owner;
+	}
+	for (int m = 0; m < MEMBERS; m++)
+		if (is_member(&world->members[m])) world->members[m].generation = world->generation;
+}
+
+/* Partitions reach their new owners once the old one is done and no transaction holds their offsets. */
+static void hand_over(struct world *world)
+{
+	for (int p = 0; p < PARTITIONS; p++) {
+		struct partition *partition = &world->partitions[p];
+		if (partition->owner < 0 || partition->pending != -1) continue;
+		struct member *owner = &world->members[partition->owner];
+		if (!is_member(owner) || (owner->has[p] && !owner->revoking[p])) continue;
+		bool is_held = owner->revoking[p];
+		for (int m = 0; m < MEMBERS; m++) {
+			const struct member *other = &world->members[m];
+			if (other->flow != NULL && !other->is_zombie && other->has[p] && other->revoking[p])
+				is_held = true;
+		}
+		if (!is_held) member_assign(world, partition->owner, p);
+	}
+}
+
+static void make_zombie(struct world *world, int m)
+{
+	struct member *member = &world->members[m];
+	member->is_zombie = true;
+	member->told_ms = world->now_ms + world_draw(world, 100, 5000);
+	world_tell(world, "zombie member %d", m);
+	rebalance(world);
+}
+
+/* A zombie hears that everything is lost and joins again. */
+static void wake_zombie(struct world *world, int m)
+{
+	struct member *member = &world->members[m];
+	for (int p = 0; p < PARTITIONS; p++)
+		if (member->has[p]) member_revoke(world, m, p, false);
+	member->is_zombie = false;
+	world_tell(world, "woken member %d", m);
+	rebalance(world);
+}
+
+static void fault(struct world *world)
+{
+	int m = (int)random_below(&world->random, MEMBERS);
+	struct member *member = &world->members[m];
+	switch (random_below(&world->random, 5)) {
+	case 0:
+		if (member->flow == NULL) return;
+		world->crashes++;
+		member_kill(world, m);
+		rebalance(world);
+		return;
+	case 1:
+		if (is_member(member)) make_zombie(world, m);
+		return;
+	case 2:
+		if (is_member(member)) member_drain(world, m);
+		return;
+	default:
+		rebalance(world);
+		return;
+	}
+}
+
+/* Members that are due to come back, to wake up, or that have ended. */
+static void revive(struct world *world)
+{
+	for (int m = 0; m < MEMBERS; m++) {
+		struct member *member = &world->members[m];
+		if (member->told_ms > world->now_ms) continue;
+		if (member->flow == NULL) {
+			member_start(world, m);
+			rebalance(world);
+		} else if (member->is_zombie) {
+			wake_zombie(world, m);
+		}
+	}
+}
+
+static int64_t next_ms(const struct world *world)
+{
+	int64_t due_ms = world->now_ms + 250;
+	if (world->now_ms < world->calm_ms) {
+		if (world->faults_due_ms < due_ms) due_ms = world->faults_due_ms;
+		if (world->input_due_ms < due_ms) due_ms = world->input_due_ms;
+	}
+	for (int m = 0; m < MEMBERS; m++) {
+		const struct member *member = &world->members[m];
+		if (member->flow != NULL && member_due(world, m) < due_ms) due_ms = member_due(world, m);
+		if (member->told_ms > world->now_ms && member->told_ms < due_ms) due_ms = member->told_ms;
+	}
+	/* Always forward, so that a flow whose due time has passed cannot stop the world. */
+	return due_ms > world->now_ms ? due_ms : world->now_ms + 1;
+}
+
+static bool is_everything_answered(const struct world *world)
+{
+	for (int p = 0; p < PARTITIONS; p++)
+		for (int64_t offset = 0; offset < world->partitions[p].end; offset++) {
+			const struct request *request = &world->partitions[p].requests[offset];
+			if (request->exists && request->replies == 0) return false;
+		}
+	return true;
+}
+
+static void step(struct world *world)
+{
+	world->now_ms = next_ms(world);
+	if (world->now_ms < world->calm_ms) {
+		if (world->now_ms >= world->input_due_ms) {
+			kafka_add_request(world);
+			world->input_due_ms = world->now_ms + world_draw(world, 0, 200);
+		}
+		if (world->now_ms >= world->faults_due_ms) {
+			fault(world);
+			world->faults_due_ms = world->now_ms + world_draw(world, 200, 5000);
+		}
+	}
+	revive(world);
+	hand_over(world);
+	for (int m = 0; m < MEMBERS; m++)
+		if (world->members[m].flow != NULL) member_turn(world, m);
+}
+
+static void run(struct world *world, uint64_t seed, bool is_loud)
+{
+	memset(world, 0, sizeof(*world));
+	world->seed = seed;
+	world->is_loud = is_loud;
+	random_init(&world->random, seed);
+	world->now_ms = 1000;
+	world->calm_ms = world->now_ms + CALM_AFTER_MS;
+	world->faults_due_ms = world->now_ms + 500;
+	kafka_init(world);
+	for (int m = 0; m < MEMBERS; m++)
+		member_start(world, m);
+	rebalance(world);
+
+	int64_t latest_ms = world->calm_ms + LIVENESS_MS;
+	while (world->broken == 0 && world->now_ms < latest_ms) {
+		step(world);
+		if (world->now_ms >= world->calm_ms && is_everything_answered(world)) break;
+	}
+	if (world->broken == 0) kafka_check_all_answered(world);
+	for (int m = 0; m < MEMBERS; m++)
+		if (world->members[m].flow != NULL) member_kill(world, m);
+}
+
+static int run_seeds(uint64_t from, uint64_t count)
+{
+	struct world *world = malloc(sizeof(*world));
+	ASSERT(world != NULL);
+	long calls = 0, replies = 0, aborts = 0, uncertain = 0, rebalances = 0, crashes = 0;
+	uint64_t trace = 0;
+	int broken = 0;
+	for (uint64_t seed = from; seed < from + count && broken == 0; seed++) {
+		run(world, seed, false);
+		calls += world->calls;
+		replies += world->replies;
+		aborts += world->aborts;
+		uncertain += world->uncertain;
+		rebalances += world->rebalances;
+		crashes += world->crashes;
+		trace = trace * 31 + world->trace;
+		broken = world->broken;
+		if (broken != 0)
+			fprintf(stderr, "promise %d broken, seed %llu: %s\nagain: simulation --seed %llu\n", broken,
+				(unsigned long long)seed, world->why, (unsigned long long)seed);
+	}
+	printf("%llu seeds: %ld replies, %ld calls, %ld aborted, %ld uncertain, %ld rebalances, %ld crashes; "
+	       "trace %016llx\n",
+		(unsigned long long)count, replies, calls, aborts, uncertain, rebalances, crashes,
+		(unsigned long long)trace);
+	free(world);
+	return broken;
+}
+
+/* In a process of its own: an assertion of the code may be what catches it. Returns whether it was caught as promised. */
+static bool is_caught(enum plant plant)
+{
+	fflush(stdout);
+	pid_t child = fork();
+	ASSERT(child >= 0);
+	if (child == 0) {
+		plant_choose(plant);
+		if (freopen("/dev/null", "w", stdout) == NULL || freopen("/dev/null", "w", stderr) == NULL) _exit(99);
+		_exit(run_seeds(1, PLANT_SEEDS));
+	}
+	int result;
+	pid_t ended = waitpid(child, &result, 0);
+	ASSERT(ended == child);
+	int promise = WIFEXITED(result) ? WEXITSTATUS(result) : 0;
+	bool is_assertion = WIFSIGNALED(result);
+	bool is_right = promise == plant_promise(plant) || (plant_promise(plant) == 0 && promise != 0) || is_assertion;
+	bool caught = is_right && (promise != 0 || is_assertion);
+	printf("planted %-24s %s", plant_word(plant), caught ? "caught" : "NOT CAUGHT");
+	if (is_assertion)
+		printf(" by an assertion\n");
+	else
+		printf(" by promise %d\n", promise);
+	return caught;
+}
+
+static int run_plants(void)
+{
+	int missed = 0;
+	for (int plant = PLANT_NONE + 1; plant < (int)PLANT_COUNT; plant++)
+		if (!is_caught((enum plant)plant)) missed++;
+	return missed;
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t seeds = 0, from = 1;
+	bool plants = false;
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--plants") == 0)
+			plants = true;
+		else if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc)
+			seeds = strtoull(argv[++i], NULL, 10);
+		else if (strcmp(argv[i], "--from") == 0 && i + 1 < argc)
+			from = strtoull(argv[++i], NULL, 10);
+		else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) {
+			struct world *world = malloc(sizeof(*world));
+			ASSERT(world != NULL);
+			run(world, strtoull(argv[++i], NULL, 10), true);
+			printf("promise broken: %d %s; trace %016llx\n", world->broken, world->why,
+				(unsigned long long)world->trace);
+			int broken = world->broken;
+			free(world);
+			return broken;
+		} else {
+			fprintf(stderr, "usage: simulation [--seeds N [--from SEED]] [--seed SEED] [--plants]\n");
+			return 2;
+		}
+	}
+	int broken = seeds > 0 ? run_seeds(from, seeds) : 0;
+	if (broken == 0 && plants) broken = run_plants();
+	return broken == 0 ? 0 : 1;
+}

@@ -1,0 +1,58 @@
+/* The scripted upstream: every kind of end an attempt can have, at a time drawn from the seed. */
+#include "common/assertion.h"
+#include "world.h"
+
+void upstream_begin(struct world *world, struct running *running, struct call *call)
+{
+	int64_t took_ms = world_draw(world, 20, 1500);
+	if (world_chance(world, 10)) took_ms = world_draw(world, 3000, 15000);
+	call->started_ms = world->now_ms;
+	*running = (struct running){ .call = call, .ends_ms = world->now_ms + took_ms };
+	/* The watchdogs of the upstream threads. */
+	if (took_ms > 3000 && running->ends_ms > call->first_content_due_ms)
+		running->ends_ms = call->first_content_due_ms;
+	if (running->ends_ms > call->deadline_ms) running->ends_ms = call->deadline_ms;
+	if (running->ends_ms < world->now_ms) running->ends_ms = world->now_ms;
+}
+
+static struct failure draw_failure(struct world *world)
+{
+	static const struct failure failures[] = {
+		{ .reason = REASON_TIMEOUT, .action = FAILURE_ACTION_NEXT, .retry_after_ms = -1 },
+		{ .reason = REASON_RATE_LIMITED, .action = FAILURE_ACTION_SAME, .retry_after_ms = 1000 },
+		{ .reason = REASON_RATE_LIMITED, .action = FAILURE_ACTION_SAME, .retry_after_ms = 60000 },
+		{ .reason = REASON_UPSTREAM_ERROR, .action = FAILURE_ACTION_SAME_ONCE, .retry_after_ms = -1 },
+		{ .reason = REASON_CONTEXT_LENGTH, .action = FAILURE_ACTION_TRIM, .retry_after_ms = -1 },
+		{ .reason = REASON_BAD_REQUEST, .action = FAILURE_ACTION_END, .retry_after_ms = -1 },
+		{ .reason = REASON_AUTH, .action = FAILURE_ACTION_LATCH, .retry_after_ms = -1 },
+		{ .reason = REASON_CONNECT, .action = FAILURE_ACTION_SAME, .retry_after_ms = -1 },
+	};
+	return failures[random_below(&world->random, sizeof(failures) / sizeof(failures[0]))];
+}
+
+void upstream_end(struct world *world, struct running *running)
+{
+	struct call *call = running->call;
+	ASSERT(call != NULL);
+	call->ended_ms = world->now_ms;
+	call->requests_sent = 1;
+	bool is_late = world->now_ms >= call->first_content_due_ms || world->now_ms >= call->deadline_ms;
+	if (running->is_cancelled || is_late) {
+		call->result.failure = (struct failure){
+			.reason = REASON_TIMEOUT, .action = FAILURE_ACTION_NEXT, .retry_after_ms = -1
+		};
+	} else if (world_chance(world, 25)) {
+		call->result.failure = draw_failure(world);
+	} else {
+		call->first_content_ms = world->now_ms - 1;
+		call->result.failure = (struct failure){ .reason = REASON_NONE, .retry_after_ms = -1 };
+		call->result.answer = (struct chat_answer){
+			.content = BYTES_LITERAL("an answer"),
+			.finish_reason = BYTES_LITERAL("stop"),
+			.model = BYTES_LITERAL("model/a"),
+			.prompt_tokens = -1,
+			.completion_tokens = -1,
+		};
+	}
+	*running = (struct running){ 0 };
+}

@@ -1,0 +1,129 @@
+/* The simulated world: a Kafka with one group, the members of the group (each a flow), and an upstream.
+ *
+ * Everything happens at a virtual millisecond and is drawn from one seed. What is checked all the time, by number of the
+ * promise in ARCHITECTURE.md:
+ *   1 every request has exactly one committed reply at the end, never two at any time
+ *   2 no call is started for a request whose reply is committed
+ *   3 replies of a conversation are committed in the order of its requests
+ *   4 every reply is made by the chat's deadline, or at once when it is taken later
+ *   5 a rejected request has its dead letter, with its bytes, in the same commit
+ *   7 a member that drains is idle in time
+ *   8 bounds hold
+ * and at the end, after the faults have stopped, that everything is answered (a stuck run is a failure of promise 1). */
+#ifndef SIMULATION_WORLD_H
+#define SIMULATION_WORLD_H
+
+#include "common/random.h"
+#include "worker/core/flow.h"
+#include "worker/core/ledger.h"
+
+enum {
+	PARTITIONS = 4,
+	MEMBERS = 3,
+	REQUESTS_MAX = 128, /* per partition */
+	CONVERSATIONS = 12,
+	CALLS_MAX = 6, /* in flight, per member */
+	WAITING_MAX = 24,
+	DEADLINE_MS = 10000,
+	RESERVE_MS = 300,
+	METADATA_MAX = LEDGER_TEXT_MAX,
+};
+
+struct request {
+	bool exists; /* false: a gap in the offsets */
+	bool is_bad; /* not readable */
+	int conversation;
+	int64_t timestamp_ms; /* virtual */
+	int replies;          /* committed */
+	int dead_letters;     /* committed */
+};
+
+struct partition {
+	struct request requests[REQUESTS_MAX];
+	int64_t end;
+	int owner;         /* member, -1 = none yet */
+	bool is_given;     /* the owner knows */
+	int64_t committed; /* -1 = nothing */
+	char metadata[METADATA_MAX];
+	size_t metadata_size;
+	int pending; /* member whose transaction holds offsets of this partition; -1 = none */
+	int64_t last_reply[CONVERSATIONS];
+};
+
+/* A call under way. */
+struct running {
+	struct call *call; /* NULL = free */
+	int64_t ends_ms;
+	bool is_cancelled;
+};
+
+enum transaction_phase { TRANSACTION_NONE, TRANSACTION_BEFORE_OFFSETS, TRANSACTION_PENDING, TRANSACTION_ENDED };
+
+struct member {
+	struct flow *flow; /* NULL = dead */
+	int generation;    /* as it believes */
+	bool is_zombie;    /* out of the group without knowing */
+	int64_t told_ms;   /* when a zombie hears of it; a dead one comes back */
+	int64_t position[PARTITIONS];
+	bool has[PARTITIONS];      /* as it believes */
+	bool revoking[PARTITIONS]; /* asked to give it up once the batch is back */
+	struct running calls[CALLS_MAX];
+	struct batch *batch;
+	int batch_generation;
+	enum transaction_phase phase;
+	int64_t phase_ms;        /* when the next phase comes */
+	enum batch_end answer;   /* what the member will be told */
+	bool truth;              /* committed, if the offsets are accepted */
+	int64_t drains_until_ms; /* 0 = not draining */
+};
+
+struct world {
+	uint64_t seed;
+	struct random random;
+	int64_t now_ms;
+	int64_t calm_ms; /* no faults and no new requests from here on */
+	int generation;
+	int64_t faults_due_ms;
+	int64_t input_due_ms;
+	struct partition partitions[PARTITIONS];
+	struct member members[MEMBERS];
+	uint64_t trace; /* hash of all that happened */
+	int broken;     /* promise; 0 = none */
+	char why[200];
+	bool is_loud;
+	long calls, replies, aborts, uncertain, rebalances, crashes;
+};
+
+/* Notes a broken promise; the first one counts. */
+PRINTF_LIKE(3, 4) void world_break(struct world *world, int promise, const char *format, ...);
+/* Goes into the trace hash, and on stdout when the world is loud. */
+PRINTF_LIKE(2, 3) void world_tell(struct world *world, const char *format, ...);
+struct instant world_instant(const struct world *world);
+int64_t world_draw(struct world *world, int64_t from, int64_t to); /* uniform, both ends included */
+bool world_chance(struct world *world, int percent);
+
+/* kafka.c */
+void kafka_init(struct world *world);
+void kafka_add_request(struct world *world);
+/* The transaction reaches its offsets: accepted, or fenced. */
+void kafka_offsets(struct world *world, int index);
+/* Its truth takes effect. */
+void kafka_end(struct world *world, int index);
+/* What a batch's partitions have committed now. */
+void kafka_fill_found(const struct world *world, struct batch *batch);
+void kafka_check_all_answered(struct world *world);
+
+/* member.c */
+void member_start(struct world *world, int index);
+void member_kill(struct world *world, int index);
+void member_turn(struct world *world, int index);
+int64_t member_due(const struct world *world, int index);
+void member_assign(struct world *world, int index, int partition);
+void member_revoke(struct world *world, int index, int partition, bool waits);
+void member_drain(struct world *world, int index);
+
+/* upstream.c */
+void upstream_begin(struct world *world, struct running *running, struct call *call);
+void upstream_end(struct world *world, struct running *running);
+
+#endif
