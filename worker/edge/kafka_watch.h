@@ -1,0 +1,33 @@
+/* What a Kafka handle has sent and what has been answered, seen by interceptors.
+ *
+ * For rule E1 (see publisher.h) the requests that belong to transactions are counted: Produce, AddPartitionsToTxn,
+ * AddOffsetsToTxn, EndTxn, TxnOffsetCommit. A request counts from when all its bytes have left for the broker until its
+ * answer has come; one whose connection broke stays unanswered for the handle's life. In normal life the count is 0
+ * whenever a transaction has ended, because librdkafka itself waits for every one of these answers.
+ *
+ * Owner: whoever owns the handle; the watch must outlive it. Threads: librdkafka's broker threads count, any thread
+ * reads. Nothing blocks. */
+#ifndef WORKER_EDGE_KAFKA_WATCH_H
+#define WORKER_EDGE_KAFKA_WATCH_H
+
+#include <librdkafka/rdkafka.h>
+#include <stdatomic.h>
+
+#include "common/bytes.h"
+
+struct kafka_watch {
+	atomic_llong unanswered;       /* transactional requests */
+	atomic_bool has_answered;      /* any request was answered */
+	atomic_bool has_answered_join; /* a JoinGroup was answered */
+};
+
+/* Everything 0; before the handle is made. */
+void kafka_watch_init(struct kafka_watch *watch);
+
+/* Has the handle that is made of `conf` counted. STATUS_INVALID: librdkafka refused the interceptor. */
+NODISCARD enum status kafka_watch_install(struct kafka_watch *watch, rd_kafka_conf_t *conf);
+
+/* Transactional requests that were sent and not answered; never negative. */
+long long kafka_watch_unanswered(const struct kafka_watch *watch);
+
+#endif

@@ -1,0 +1,194 @@
+/* Partitions of the source: their queues and the records in them. See source_state.h. */
+#include <stdlib.h>
+
+#include "common/assertion.h"
+#include "worker/edge/source_state.h"
+#include "worker/metrics_table.h"
+
+enum { PARTITIONS_MAX = 1 << 20, HEADERS_FIRST = 16 };
+
+struct source_slot *source_slot_find(const struct source *source, int32_t partition)
+{
+	if (partition < 0 || (size_t)partition >= source->slot_count) return NULL;
+	return &source->slots[partition];
+}
+
+enum status source_slot_reserve(struct source *source, int32_t partition)
+{
+	if (partition < 0 || partition >= PARTITIONS_MAX) return STATUS_INVALID;
+	size_t count = (size_t)partition + 1;
+	if (count <= source->slot_count) return STATUS_OK;
+	int32_t *partitions = realloc(source->partitions, count * sizeof(*partitions));
+	if (partitions == NULL) return STATUS_NO_MEMORY;
+	source->partitions = partitions;
+	struct source_slot *slots = realloc(source->slots, count * sizeof(*slots));
+	if (slots == NULL) return STATUS_NO_MEMORY;
+	for (size_t i = source->slot_count; i < count; i++)
+		slots[i] = (struct source_slot){ .state = SOURCE_SLOT_FREE };
+	source->slots = slots;
+	source->slot_count = count;
+	return STATUS_OK;
+}
+
+void source_slot_open(struct source *source, int32_t partition)
+{
+	static const uint64_t one = 1;
+	struct source_slot *slot = source_slot_find(source, partition);
+	ASSERT(slot != NULL);
+	ASSERT(slot->queue == NULL);
+	slot->queue = rd_kafka_queue_get_partition(source->rk, source->settings->kafka.requests_topic, partition);
+	ASSERT(slot->queue != NULL);
+	/* Forwarding that the application has set is left alone when fetching starts. */
+	rd_kafka_queue_forward(slot->queue, NULL);
+	rd_kafka_queue_io_event_enable(slot->queue, source->fd, &one, sizeof(one));
+	slot->state = SOURCE_SLOT_OWNED;
+	slot->needs_restart = false;
+}
+
+void source_slot_close(struct source *source, int32_t partition)
+{
+	struct source_slot *slot = source_slot_find(source, partition);
+	ASSERT(slot != NULL);
+	if (slot->held != NULL) rd_kafka_message_destroy(slot->held);
+	if (slot->queue != NULL) {
+		rd_kafka_queue_io_event_enable(slot->queue, -1, NULL, 0);
+		rd_kafka_queue_destroy(slot->queue);
+	}
+	*slot = (struct source_slot){ .state = SOURCE_SLOT_FREE };
+}
+
+void source_list_partitions(struct source *source)
+{
+	source->partition_count = 0;
+	for (size_t i = 0; i < source->slot_count; i++)
+		if (source->slots[i].state == SOURCE_SLOT_OWNED)
+			source->partitions[source->partition_count++] = (int32_t)i;
+	metrics_set(source->metrics, METRIC_ASSIGNED_PARTITIONS, (int64_t)source->partition_count);
+}
+
+static void log_failure(const struct source *source, rd_kafka_error_t *error, const char *what)
+{
+	if (error == NULL) return;
+	log_event(source->log, LOG_LEVEL_ERROR, "partition cannot be restarted",
+		LOG_FIELDS(log_string("call", what), log_string("error", rd_kafka_error_name(error))));
+	rd_kafka_error_destroy(error);
+}
+
+/* Fetching has stopped for good there; only assigning anew starts it again. */
+static void restart_partition(struct source *source, int32_t partition)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	(void)rd_kafka_topic_partition_list_add(list, source->settings->kafka.requests_topic, partition);
+	log_failure(source, rd_kafka_incremental_unassign(source->rk, list), "unassign");
+	list->elems[0].offset = RD_KAFKA_OFFSET_BEGINNING;
+	log_failure(source, rd_kafka_incremental_assign(source->rk, list), "assign");
+	rd_kafka_topic_partition_list_destroy(list);
+}
+
+void source_restart_partitions(struct source *source)
+{
+	/* An assign would count as the answer to a rebalance that is still looked up. */
+	if (!source->needs_restart || source->has_pending) return;
+	source->needs_restart = false;
+	for (size_t i = 0; i < source->slot_count; i++) {
+		if (!source->slots[i].needs_restart) continue;
+		source->slots[i].needs_restart = false;
+		restart_partition(source, (int32_t)i);
+	}
+}
+
+static void note_error(struct source *source, struct source_slot *slot, const rd_kafka_message_t *message)
+{
+	if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) return;
+	if (message->err != RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
+		log_event(source->log, LOG_LEVEL_WARN, "partition cannot be read",
+			LOG_FIELDS(log_int("partition", message->partition),
+				log_string("error", rd_kafka_err2name(message->err))));
+		return;
+	}
+	log_event(source->log, LOG_LEVEL_ERROR, "offset is gone from the log, reading on from its start",
+		LOG_FIELDS(log_int("partition", message->partition), log_int("offset", message->offset)));
+	metrics_add(source->metrics, METRIC_OFFSETS_LOST, 1);
+	slot->needs_restart = true;
+	source->needs_restart = true;
+}
+
+static enum status reserve_headers(struct source *source, size_t count)
+{
+	if (count <= source->header_capacity) return STATUS_OK;
+	size_t capacity = count < HEADERS_FIRST ? HEADERS_FIRST : count;
+	struct record_header *headers = realloc(source->headers, capacity * sizeof(*headers));
+	if (headers == NULL) return STATUS_NO_MEMORY;
+	source->headers = headers;
+	source->header_capacity = capacity;
+	return STATUS_OK;
+}
+
+/* The message's headers into the scratch; they point into the message. */
+static enum status read_headers(
+	struct source *source, const rd_kafka_message_t *message, struct record_headers *out_headers)
+{
+	*out_headers = (struct record_headers){ .items = NULL, .count = 0 };
+	rd_kafka_headers_t *headers = NULL;
+	if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) return STATUS_OK;
+	size_t count = rd_kafka_header_cnt(headers);
+	enum status status = reserve_headers(source, count);
+	if (status != STATUS_OK) return status;
+	for (size_t i = 0; i < count; i++) {
+		const char *name = NULL;
+		const void *value = NULL;
+		size_t size = 0;
+		rd_kafka_resp_err_t code = rd_kafka_header_get_all(headers, i, &name, &value, &size);
+		ASSERT(code == RD_KAFKA_RESP_ERR_NO_ERROR);
+		source->headers[i] =
+			(struct record_header){ bytes_of(name), value == NULL ? BYTES_NONE : bytes_at(value, size) };
+	}
+	*out_headers = (struct record_headers){ .items = source->headers, .count = count };
+	return STATUS_OK;
+}
+
+static struct record *copy_message(struct source *source, const rd_kafka_message_t *message)
+{
+	rd_kafka_timestamp_type_t type;
+	struct record record = {
+		.partition = message->partition,
+		.offset = message->offset,
+		.timestamp_ms = rd_kafka_message_timestamp(message, &type),
+		.key = message->key == NULL ? BYTES_NONE : bytes_at(message->key, message->key_len),
+		.value = message->payload == NULL ? BYTES_NONE : bytes_at(message->payload, message->len),
+	};
+	if (read_headers(source, message, &record.headers) != STATUS_OK) return NULL;
+	return record_new(&record);
+}
+
+enum status source_take(struct source *source, int32_t partition, struct record **out_record)
+{
+	struct source_slot *slot = source_slot_find(source, partition);
+	if (slot == NULL || slot->state != SOURCE_SLOT_OWNED) return STATUS_NOT_FOUND;
+	rd_kafka_message_t *message = slot->held;
+	slot->held = NULL;
+	if (message == NULL) message = rd_kafka_consume_queue(slot->queue, 0);
+	if (message == NULL) return STATUS_EMPTY;
+	if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+		note_error(source, slot, message);
+		rd_kafka_message_destroy(message);
+		return STATUS_EMPTY;
+	}
+	ASSERT(message->partition == partition);
+	struct record *record = copy_message(source, message);
+	if (record == NULL) {
+		slot->held = message;
+		return STATUS_NO_MEMORY;
+	}
+	rd_kafka_message_destroy(message);
+	*out_record = record;
+	return STATUS_OK;
+}
+
+int64_t source_log_end(const struct source *source, int32_t partition)
+{
+	int64_t start = -1, end = -1;
+	rd_kafka_resp_err_t code = rd_kafka_get_watermark_offsets(
+		source->rk, source->settings->kafka.requests_topic, partition, &start, &end);
+	return code == RD_KAFKA_RESP_ERR_NO_ERROR && end >= 0 ? end : -1;
+}

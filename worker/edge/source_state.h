@@ -1,0 +1,90 @@
+/* The inside of the source, shared by source.c, source_rebalance.c and source_partition.c; nobody else includes it.
+ *
+ * One event descriptor is written by the consumer's queue, every partition's queue and the look-up thread. A partition is
+ * *pending* from the event that assigns it until its look-up has answered, then *owned* until it is revoked. librdkafka
+ * waits with the next rebalance until the pending one is answered with an assign, so there is one look-up at a time;
+ * should a revoke come all the same (closing does that), its partitions leave the pending ones. */
+#ifndef WORKER_EDGE_SOURCE_STATE_H
+#define WORKER_EDGE_SOURCE_STATE_H
+
+#include "worker/edge/kafka_conf.h"
+#include "worker/edge/kafka_watch.h"
+#include "worker/edge/source.h"
+#include "worker/edge/source_lookup.h"
+
+enum source_slot_state { SOURCE_SLOT_FREE, SOURCE_SLOT_PENDING, SOURCE_SLOT_OWNED };
+
+/* One partition of the topic; the index in the table is its number. */
+struct source_slot {
+	enum source_slot_state state;
+	rd_kafka_queue_t *queue;  /* owned while OWNED */
+	rd_kafka_message_t *held; /* owned; could not be copied and is given next time */
+	bool needs_restart;       /* its offset is gone from the log */
+};
+
+struct source {
+	/* Never change. */
+	const struct settings *settings;
+	struct log *log;
+	struct metrics *metrics;
+	struct source_events callbacks;
+	struct kafka_owner owner;
+	rd_kafka_t *rk;
+	rd_kafka_queue_t *queue; /* the consumer's: rebalances and errors */
+	struct source_lookup_options lookup_options;
+	struct source_lookup *lookup;
+	int fd;
+
+	/* The owner thread's. */
+	struct source_slot *slots;
+	size_t slot_count;
+	int32_t *partitions; /* owned ones, ascending; room for slot_count */
+	size_t partition_count;
+	struct record_header *headers; /* scratch for one record */
+	size_t header_capacity;
+	struct bytes group;  /* owned copy */
+	bool is_revoke_lost; /* the poll interval was exceeded: the next revoke is a loss */
+	bool has_pending;    /* an assign event waits for its look-up */
+	bool needs_restart;  /* so does one of the slots */
+	bool is_fatal;
+
+	/* Any thread. */
+	struct kafka_watch watch;
+	atomic_bool is_joined;
+	atomic_bool is_rejoining; /* between giving partitions up and the next assignment */
+};
+
+/* source_partition.c */
+
+/* NULL when the partition is not known. */
+struct source_slot *source_slot_find(const struct source *source, int32_t partition);
+
+/* Makes room for the partition. STATUS_NO_MEMORY; STATUS_INVALID for a number that is not a partition's. */
+NODISCARD enum status source_slot_reserve(struct source *source, int32_t partition);
+
+/* Detaches the partition's queue and wakes the owner by it; before the partition is assigned, so that nothing can go to
+ * the consumer's queue. */
+void source_slot_open(struct source *source, int32_t partition);
+
+/* Lets go of the queue. Makes the slot free. */
+void source_slot_close(struct source *source, int32_t partition);
+
+/* Fills source->partitions from the slots. */
+void source_list_partitions(struct source *source);
+
+/* Reads on from the log's start where offsets are gone. */
+void source_restart_partitions(struct source *source);
+
+/* source_rebalance.c */
+
+void source_on_rebalance(struct source *source, rd_kafka_resp_err_t code, const rd_kafka_topic_partition_list_t *list);
+
+/* Assigns what the look-up has answered, if it has. */
+void source_finish_assign(struct source *source);
+
+/* Everything is given up as lost, without a word to librdkafka: after a fatal error. */
+void source_lose_all(struct source *source);
+
+void source_drop_group(struct source *source);
+
+#endif

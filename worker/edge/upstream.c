@@ -1,0 +1,182 @@
+/* The pool of upstream threads: see the header.
+ *
+ * A call goes to the thread that its id names, so that a cancellation finds it without a table, and consecutive ids
+ * spread evenly. The way back is one mailbox for all threads, as large as there may be calls and with its memory taken
+ * at the start: giving a call back never fails. */
+#include "worker/edge/upstream.h"
+
+#include <stdlib.h>
+
+#include "common/assertion.h"
+#include "common/mailbox.h"
+#include "worker/edge/upstream_setup.h"
+#include "worker/edge/upstream_thread.h"
+
+enum {
+	THREADS_MAX = 256,
+	PROBES_MAX = 8,           /* under way at once, beside the calls */
+	PROBE_ARENA_SIZE = 65536, /* for the error a refused key brings */
+	TAKE_MAX = 64,
+};
+
+struct upstream {
+	struct upstream_setup setup;
+	struct mailbox *done;
+	struct upstream_thread **threads; /* owned */
+	size_t thread_count;
+	size_t in_flight; /* calls, without the probes */
+	size_t in_flight_max;
+	uint64_t probes[PROBES_MAX]; /* ids of those under way */
+	size_t probe_count;
+};
+
+/* Makes the mailbox take all the memory it may ever need. */
+static enum status mailbox_fill_once(struct mailbox *mailbox, size_t count)
+{
+	enum status status = STATUS_OK;
+	for (size_t i = 0; i < count && status == STATUS_OK; i++)
+		status = mailbox_put(mailbox, mailbox);
+	void *messages[TAKE_MAX];
+	while (mailbox_take(mailbox, messages, TAKE_MAX) > 0)
+		continue;
+	return status;
+}
+
+static enum status upstream_open_done(struct upstream *upstream)
+{
+	upstream->done = mailbox_new(upstream->in_flight_max + PROBES_MAX);
+	if (upstream->done == NULL) return STATUS_NO_MEMORY;
+	return mailbox_fill_once(upstream->done, upstream->in_flight_max + PROBES_MAX);
+}
+
+static enum status upstream_start_threads(struct upstream *upstream, size_t count)
+{
+	upstream->threads = calloc(count, sizeof(struct upstream_thread *));
+	if (upstream->threads == NULL) return STATUS_NO_MEMORY;
+	const struct upstream_thread_options options = {
+		.setup = &upstream->setup,
+		.done = upstream->done,
+		.in_flight_max = upstream->in_flight_max + PROBES_MAX,
+		.id_step = count,
+	};
+	while (upstream->thread_count < count) {
+		enum status status = upstream_thread_start(&options, &upstream->threads[upstream->thread_count]);
+		if (status != STATUS_OK) return status;
+		upstream->thread_count++;
+	}
+	return STATUS_OK;
+}
+
+enum status upstream_start(const struct upstream_options *options, struct upstream **out_upstream)
+{
+	ASSERT(options->threads > 0 && options->threads <= THREADS_MAX);
+	ASSERT(options->in_flight_max > 0);
+	/* libcurl would write the keys of TLS sessions where this says. */
+	unsetenv("SSLKEYLOGFILE");
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return STATUS_NO_MEMORY;
+	struct upstream *upstream = calloc(1, sizeof(*upstream));
+	if (upstream == NULL) {
+		curl_global_cleanup();
+		return STATUS_NO_MEMORY;
+	}
+	upstream->in_flight_max = (size_t)options->in_flight_max;
+	enum status status = upstream_setup_open(options, &upstream->setup);
+	if (status == STATUS_OK) status = upstream_open_done(upstream);
+	if (status == STATUS_OK) status = upstream_start_threads(upstream, (size_t)options->threads);
+	if (status == STATUS_OK)
+		*out_upstream = upstream;
+	else
+		upstream_stop(upstream);
+	return status;
+}
+
+static void upstream_drop_done(struct upstream *upstream)
+{
+	struct call *calls[TAKE_MAX];
+	for (size_t count; (count = upstream_take(upstream, calls, TAKE_MAX)) > 0;)
+		for (size_t i = 0; i < count; i++)
+			call_free(calls[i]);
+}
+
+void upstream_stop(struct upstream *upstream)
+{
+	if (upstream == NULL) return;
+	for (size_t i = 0; i < upstream->thread_count; i++)
+		upstream_thread_stop(upstream->threads[i]);
+	if (upstream->done != NULL) upstream_drop_done(upstream);
+	mailbox_free(upstream->done);
+	free(upstream->threads);
+	upstream_setup_close(&upstream->setup);
+	free(upstream);
+	curl_global_cleanup();
+}
+
+static struct upstream_thread *upstream_thread_of(const struct upstream *upstream, uint64_t id)
+{
+	return upstream->threads[id % upstream->thread_count];
+}
+
+enum status upstream_put(struct upstream *upstream, struct call *call)
+{
+	ASSERT(call != NULL);
+	ASSERT(call->id != 0);
+	if (upstream->in_flight >= upstream->in_flight_max) return STATUS_FULL;
+	enum status status =
+		upstream_thread_put(upstream_thread_of(upstream, call->id), UPSTREAM_ORDER_CHAT, call, call->id);
+	if (status == STATUS_OK) upstream->in_flight++;
+	return status;
+}
+
+void upstream_cancel(struct upstream *upstream, uint64_t id)
+{
+	/* Without memory or room for the order the call ends by its own deadline. */
+	enum status ignored = upstream_thread_put(upstream_thread_of(upstream, id), UPSTREAM_ORDER_CANCEL, NULL, id);
+	(void)ignored;
+}
+
+int upstream_fd(const struct upstream *upstream)
+{
+	return mailbox_fd(upstream->done);
+}
+
+static void upstream_count_out(struct upstream *upstream, uint64_t id)
+{
+	for (size_t i = 0; i < upstream->probe_count; i++) {
+		if (upstream->probes[i] != id) continue;
+		upstream->probes[i] = upstream->probes[--upstream->probe_count];
+		return;
+	}
+	ASSERT(upstream->in_flight > 0);
+	upstream->in_flight--;
+}
+
+size_t upstream_take(struct upstream *upstream, struct call **out_calls, size_t count_max)
+{
+	void *messages[TAKE_MAX];
+	size_t taken = 0;
+	while (taken < count_max) {
+		size_t wanted = count_max - taken < TAKE_MAX ? count_max - taken : TAKE_MAX;
+		size_t count = mailbox_take(upstream->done, messages, wanted);
+		for (size_t i = 0; i < count; i++) {
+			out_calls[taken] = messages[i];
+			upstream_count_out(upstream, out_calls[taken++]->id);
+		}
+		if (count < wanted) break;
+	}
+	return taken;
+}
+
+enum status upstream_probe_key(struct upstream *upstream, uint64_t id, int64_t deadline_ms)
+{
+	if (upstream->probe_count == PROBES_MAX) return STATUS_FULL;
+	struct call *call = call_new(id, 0, PROBE_ARENA_SIZE);
+	if (call == NULL) return STATUS_NO_MEMORY;
+	call->deadline_ms = deadline_ms;
+	call->first_content_due_ms = deadline_ms;
+	enum status status = upstream_thread_put(upstream_thread_of(upstream, id), UPSTREAM_ORDER_KEY, call, id);
+	if (status == STATUS_OK)
+		upstream->probes[upstream->probe_count++] = id;
+	else
+		call_free(call);
+	return status;
+}

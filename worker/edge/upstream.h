@@ -1,0 +1,69 @@
+/* The pool of threads that talk to the model service.
+ *
+ * Each thread owns several libcurl multi handles of bounded size in one epoll; a call stays on its thread. A thread runs
+ * *one attempt* at a time for each call: sends the body, watches the clocks (first content, stall, deadline: counted in
+ * content, not bytes; own heap, since libcurl's timers restart after its hidden repeats), reassembles the stream with
+ * openrouter_answer, and gives the call back with its verdict. It decides nothing.
+ *
+ * What is sent: POST to base_url + "/chat/completions" with Authorization, Content-Type, Accept: text/event-stream,
+ * User-Agent, HTTP-Referer and X-OpenRouter-Title. No redirects, no proxy or netrc from the environment, HTTPS only
+ * unless insecure_http, connections reused, libcurl never queues and never repeats a POST on its own.
+ *
+ * Threads: upstream_start/stop and upstream_put/cancel/take from one owner (the flow's loop). Only put and cancel cross
+ * into the pool, through mailboxes. */
+#ifndef WORKER_EDGE_UPSTREAM_H
+#define WORKER_EDGE_UPSTREAM_H
+
+#include "common/bytes.h"
+#include "common/log.h"
+#include "worker/core/call.h"
+
+struct upstream;
+
+enum upstream_http { UPSTREAM_HTTP_AUTO, UPSTREAM_HTTP_1_1, UPSTREAM_HTTP_2 };
+
+/* Borrowed for upstream_start() only. Texts are C strings; NULL or empty = not set. */
+struct upstream_options {
+	const char *base_url;  /* without a trailing slash */
+	const char *bearer;    /* the key; copied once into the header list, wiped at upstream_stop() */
+	const char *app_url;   /* HTTP-Referer */
+	const char *app_title; /* X-OpenRouter-Title */
+	const char *ca_file;
+	const char *proxy;
+	enum upstream_http http;
+	bool insecure_http; /* plain HTTP to other hosts than loopback is allowed */
+	int threads;
+	int in_flight_max; /* of the whole pool; sizes mailboxes and handles */
+	int streams_per_connection;
+	int connect_timeout_ms;
+	struct openrouter_limits limits;
+	struct log *log; /* outlives the pool */
+};
+
+/* Starts the threads. STATUS_NO_MEMORY, STATUS_INVALID (an option libcurl does not take), STATUS_IO (threads or
+ * descriptors). Nothing is left behind on failure. */
+NODISCARD enum status upstream_start(const struct upstream_options *options, struct upstream **out_upstream);
+
+/* Ends all transfers without waiting for answers, joins the threads, frees calls that were still inside (theirs are not
+ * given back). Accepts NULL. */
+void upstream_stop(struct upstream *upstream);
+
+/* Hands a call over; on STATUS_OK the pool owns it until it comes back through upstream_take(). STATUS_FULL: more than
+ * in_flight_max. Never blocks. */
+NODISCARD enum status upstream_put(struct upstream *upstream, struct call *call);
+
+/* Asks for the call with this id to end soon with TRANSPORT_CANCELLED; it may still come back with its own end. Unknown
+ * ids are ignored. Never blocks. */
+void upstream_cancel(struct upstream *upstream, uint64_t id);
+
+/* Readable when calls have come back. */
+int upstream_fd(const struct upstream *upstream);
+
+/* Takes up to `count_max` calls that have come back; the caller owns them. */
+size_t upstream_take(struct upstream *upstream, struct call **out_calls, size_t count_max);
+
+/* GET base_url + "/key" with the same credentials on the pool: what the account latch polls. The verdict arrives as a
+ * call with this id through upstream_take(): result.failure.reason REASON_NONE = the key is good. */
+NODISCARD enum status upstream_probe_key(struct upstream *upstream, uint64_t id, int64_t deadline_ms);
+
+#endif

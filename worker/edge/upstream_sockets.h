@@ -1,0 +1,66 @@
+/* The descriptors that one upstream thread watches for libcurl, in one epoll.
+ *
+ * libcurl asks for a socket when a transfer starts and lets go of it when the transfer ends, also when the connection
+ * stays open for the next one. Following it to the letter would cost two system calls for each call, so a connection
+ * stays in the epoll, watched for reading, until it is closed; when it becomes readable while nobody wants it, the
+ * peer has closed it, and only then it is taken out. That is safe because libcurl closes connections through
+ * upstream_sockets_closing(). Other descriptors (those of its resolver) are followed to the letter.
+ *
+ * Owner and thread: the upstream thread that embeds it. Nothing blocks but upstream_sockets_wait(). The table grows
+ * with the highest descriptor, so it is bounded by the limit of open files. */
+#ifndef WORKER_EDGE_UPSTREAM_SOCKETS_H
+#define WORKER_EDGE_UPSTREAM_SOCKETS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+#include "common/status.h"
+
+struct upstream_multi;
+
+struct upstream_socket {
+	struct upstream_multi *multi; /* borrowed; whose it is */
+	uint32_t wanted;              /* EPOLLIN | EPOLLOUT as libcurl asked; 0 = nobody waits */
+	uint32_t watched;             /* what the epoll knows; 0 = not in it */
+	bool is_connection;           /* closed through upstream_sockets_closing() */
+};
+
+struct upstream_sockets {
+	int epoll_fd;
+	struct upstream_socket *table; /* owned; by descriptor */
+	size_t count;
+};
+
+/* STATUS_IO: no descriptor to be had. */
+NODISCARD enum status upstream_sockets_open(struct upstream_sockets *sockets);
+
+/* Safe on one that failed to open. */
+void upstream_sockets_close(struct upstream_sockets *sockets);
+
+/* Watches a descriptor of the thread's own for reading; it comes out of upstream_sockets_wait() like all others.
+ * STATUS_IO. */
+NODISCARD enum status upstream_sockets_watch(struct upstream_sockets *sockets, int fd);
+
+/* libcurl has opened this connection. STATUS_NO_MEMORY: the caller closes it again. */
+NODISCARD enum status upstream_sockets_opened(struct upstream_sockets *sockets, int fd, struct upstream_multi *multi);
+
+/* libcurl is about to close this connection. Returns whose it was. */
+struct upstream_multi *upstream_sockets_closing(struct upstream_sockets *sockets, int fd);
+
+/* libcurl wants to hear of `events` (EPOLLIN, EPOLLOUT, both; 0 = of nothing any more). What cannot be watched for lack
+ * of memory is left to the watchdogs. */
+void upstream_sockets_want(struct upstream_sockets *sockets, int fd, uint32_t events, struct upstream_multi *multi);
+
+/* Blocks until something is ready or `timeout_ms` is over (-1 = for ever). Returns how many events there are, 0 when
+ * a signal came in between. */
+size_t upstream_sockets_wait(
+	struct upstream_sockets *sockets, struct epoll_event *out_events, size_t count_max, int timeout_ms);
+
+/* What libcurl is to be told of an event: its CURL_CSELECT_ bits, and whose socket it is. 0 when nobody wants it: then
+ * it is no longer watched, and `*out_multi` is whose connection has just been found dead, else NULL. */
+int upstream_sockets_ready(
+	struct upstream_sockets *sockets, const struct epoll_event *event, struct upstream_multi **out_multi);
+
+#endif
