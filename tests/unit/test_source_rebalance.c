@@ -1,0 +1,139 @@
+/* source: rebalances, look-ups that fail, losses and ends, against librdkafka's mock cluster. */
+#include "tests/unit/source_member.h"
+
+static void lookup_errors_areAskedAgain(void **state)
+{
+	struct fixture *fixture = *state;
+	rd_kafka_mock_push_request_errors(fixture->cluster, API_OFFSET_FETCH, 3,
+		RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID,
+		RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS);
+	struct member *member = open_assigned(fixture);
+	assert_int_equal(member->assigned_count, PARTITIONS);
+	close_member(member);
+}
+
+static void close_duringLookup_isBoundedAndSilent(void **state)
+{
+	struct fixture *fixture = *state;
+	rd_kafka_resp_err_t errors[1000];
+	for (size_t i = 0; i < 1000; i++)
+		errors[i] = RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
+	rd_kafka_mock_push_request_errors_array(fixture->cluster, API_OFFSET_FETCH, 1000, errors);
+	struct member *member = open_member(fixture);
+	wait_until(source_is_joined(member->source), turn(member));
+	assert_int_equal(owned(member), 0);
+	int64_t began_ms = clock_now().mono_ms;
+	source_close(member->source, WAIT_MS);
+	assert_true(clock_now().mono_ms - began_ms < WAIT_MS);
+	assert_int_equal(member->assigned_count, 0);
+	assert_int_equal(member->revoked_count, 0);
+	free(member);
+}
+
+static void close_assigned_revokesWithIdentity(void **state)
+{
+	struct fixture *fixture = *state;
+	struct member *member = open_assigned(fixture);
+	source_close(member->source, WAIT_MS);
+	assert_int_equal(member->revoked_count, PARTITIONS);
+	assert_int_equal(member->lost_count, 0);
+	assert_true(member->had_group_at_revoke);
+	free(member);
+}
+
+static void turn_both(struct member *one, struct member *other)
+{
+	turn(one);
+	turn(other);
+}
+
+static void join_secondMember_takesHalfInOrder(void **state)
+{
+	struct fixture *fixture = *state;
+	struct member *one = open_assigned(fixture);
+	struct member *other = open_member(fixture);
+	wait_until(owned(one) == PARTITIONS / 2 && owned(other) == PARTITIONS / 2, turn_both(one, other));
+	assert_int_equal(one->revoked_count, PARTITIONS / 2);
+	assert_int_equal(one->lost_count, 0);
+	assert_true(one->had_group_at_revoke);
+	assert_int_equal(other->assigned_count, PARTITIONS / 2);
+	size_t count;
+	const int32_t *partitions = source_partitions(other->source, &count);
+	for (size_t i = 0; i < count; i++) {
+		struct record *record = NULL;
+		assert_int_equal(source_take(one->source, partitions[i], &record), STATUS_NOT_FOUND);
+		fixture_produce(fixture, partitions[i], "k", "moved");
+		record = take(other, partitions[i]);
+		assert_text_equal(record->value, "moved");
+		record_free(record);
+	}
+	close_member(other);
+	close_member(one);
+}
+
+static void heartbeat_unknownMember_losesAndJoinsAgain(void **state)
+{
+	struct fixture *fixture = *state;
+	struct member *member = open_assigned(fixture);
+	rd_kafka_mock_push_request_errors(fixture->cluster, API_HEARTBEAT, 1, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID);
+	wait_until(member->lost_count == PARTITIONS, turn(member));
+	assert_false(member->had_group_at_revoke);
+	assert_false(bytes_is_given(source_group(member->source)));
+	const struct batch_progress row = { .partition = 1, .offset = 4 };
+	assert_int_equal(source_commit(member->source, &row, 1, WAIT_MS), STATUS_BUSY);
+	assert_int_equal(fixture_count(fixture, METRIC_REBALANCES, "lost"), 1);
+	wait_until(owned(member) == PARTITIONS, turn(member));
+	assert_true(bytes_is_given(source_group(member->source)));
+	assert_int_equal(member->assigned_count, 2 * PARTITIONS);
+	close_member(member);
+}
+
+static void heartbeat_fencedInstance_isFatal(void **state)
+{
+	struct fixture *fixture = *state;
+	fixture->settings.kafka.group_instance_id = "pod-1";
+	struct member *member = open_assigned(fixture);
+	rd_kafka_mock_push_request_errors(fixture->cluster, API_HEARTBEAT, 1, RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID);
+	wait_until(member->served != STATUS_OK, turn(member));
+	assert_int_equal(member->served, STATUS_FATAL);
+	assert_int_equal(member->lost_count, PARTITIONS);
+	assert_int_equal(owned(member), 0);
+	assert_false(bytes_is_given(source_group(member->source)));
+	assert_int_equal(source_serve(member->source), STATUS_FATAL);
+	assert_int_equal(member->lost_count, PARTITIONS);
+	close_member(member);
+}
+
+/* The owner is away for longer than the group allows: what it had is lost, whatever the revoke says. */
+static void serve_tooLate_isALoss(void **state)
+{
+	struct fixture *fixture = *state;
+	fixture->settings.kafka.max_poll_interval_ms = 4000;
+	struct member *member = open_assigned(fixture);
+	struct pollfd ready = { .fd = source_fd(member->source), .events = POLLIN };
+	turn(member);
+	while (member->lost_count == 0) {
+		/* librdkafka itself ends the wait, with its event. */
+		assert_int_equal(poll(&ready, 1, WAIT_MS), 1);
+		assert_int_equal(source_serve(member->source), STATUS_OK);
+	}
+	assert_int_equal(member->lost_count, PARTITIONS);
+	assert_false(member->had_group_at_revoke);
+	wait_until(owned(member) == PARTITIONS, turn(member));
+	close_member(member);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mock_test(lookup_errors_areAskedAgain),
+		mock_test(close_duringLookup_isBoundedAndSilent),
+		mock_test(close_assigned_revokesWithIdentity),
+		mock_test(join_secondMember_takesHalfInOrder),
+		mock_test(heartbeat_unknownMember_losesAndJoinsAgain),
+		mock_test(heartbeat_fencedInstance_isFatal),
+		mock_test(serve_tooLate_isALoss),
+	};
+	cmocka_set_test_filter(getenv("ONLY"));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
