@@ -6,97 +6,20 @@ import asyncio
 import http.client
 import json
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
-from replay_tool import KEY, journal, replay, replay_path, sandbox
+from replay_tool import KEY, journal, sandbox
+from standin_client import FIRST, SECOND, Answer, Client
 
-FIRST, SECOND = "stand-in/first", "stand-in/second"
 COMMENT = ": OPENROUTER PROCESSING"
-
-
-class Answer:
-    """One whole HTTP answer, and the views of it that the tests need."""
-
-    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.status = status
-        self.headers = {name.lower(): value for name, value in headers.items()}
-        self.body = body
-
-    @property
-    def json(self) -> dict:
-        return json.loads(self.body)
-
-    @property
-    def events(self) -> list[str]:
-        """The blocks of an event stream, each ended by an empty line."""
-        text = self.body.decode()
-        assert text.endswith("\n\n")
-        return text[:-2].split("\n\n")
-
-    @property
-    def chunks(self) -> list[dict]:
-        data = [event.removeprefix("data: ") for event in self.events if event.startswith("data: ")]
-        return [json.loads(item) for item in data if item != "[DONE]"]
-
-    @property
-    def deltas(self) -> list[dict]:
-        return [choice["delta"] for chunk in self.chunks for choice in chunk["choices"]]
-
-    @property
-    def content(self) -> str:
-        return "".join(delta.get("content") or "" for delta in self.deltas)
-
-
-class Client:
-    """A stand-in and the requests that are made to it."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.address = urlsplit(url).netloc
-
-    def request(self, method: str, path: str, body: bytes | None = None, key: str | None = KEY) -> Answer:
-        connection = http.client.HTTPConnection(self.address, timeout=30)
-        headers = {"Content-Type": "application/json"}
-        if key is not None:
-            headers["Authorization"] = f"Bearer {key}"
-        try:
-            connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            return Answer(answer.status, dict(answer.getheaders()), answer.read())
-        finally:
-            connection.close()
-
-    def chat(self, text: str, model: str = FIRST, key: str | None = KEY, **fields) -> Answer:
-        body = {"model": model, "stream": True, "messages": [{"role": "user", "content": text}], **fields}
-        return self.request("POST", "/api/v1/chat/completions", json.dumps(body).encode(), key)
 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
     with sandbox("--only", "openrouter") as addresses:
         yield Client(addresses["OPENROUTER_BASE_URL"])
-
-
-@pytest.fixture
-def journaled(tmp_path) -> Iterator[tuple[Client, object]]:
-    path = tmp_path / "journal"
-    with sandbox("--only", "openrouter", "--journal", str(path)) as addresses:
-        yield Client(addresses["OPENROUTER_BASE_URL"]), path
-
-
-def wait_for(condition, seconds: float = 10):
-    """The condition's first true value; asks again until then."""
-    until = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < until, "the condition did not come true"
-        time.sleep(0.005)
-    return value
 
 
 # Answers
@@ -453,107 +376,3 @@ def test_failures_by_chance_have_their_shares_and_their_seed(tmp_path) -> None:
     assert first.count(429) + first.count(502) + first.count(200) == 200
     assert statuses("7") == first
     assert statuses("8") != first
-
-
-# Journal
-
-
-def test_journal_has_one_line_for_each_chat(journaled) -> None:
-    client, path = journaled
-    client.chat("one")
-    client.chat("two [[503 once]]", SECOND)
-    client.chat("three [[tool]]", stream=False)
-    client.chat("no key", key=None)
-    client.request("GET", "/api/v1/key")
-    lines = wait_for(lambda: len(found := journal(path)) >= 3 and found)
-    seen = [(line["text"], line["model"], line["behaviour"], line["status"], line["stream"]) for line in lines]
-    assert seen == [
-        ("one", FIRST, "answer", 200, True),
-        ("two [[503 once]]", SECOND, "status", 503, True),
-        ("three [[tool]]", FIRST, "tool", 200, False),
-    ]
-    assert all(abs(line["ms"] / 1000 - time.time()) < 60 and line["messages"] == 1 for line in lines)
-    assert len({line["hash"] for line in lines}) == len({line["generation"] for line in lines}) == 3
-
-
-def test_journal_is_appended_to_and_cuts_long_texts(tmp_path) -> None:
-    path = tmp_path / "journal"
-    for _ in range(2):
-        with sandbox("--only", "openrouter", "--journal", str(path)) as addresses:
-            Client(addresses["OPENROUTER_BASE_URL"]).chat("ä" * 5000)
-    lines = journal(path)
-    assert [line["text"] for line in lines] == ["ä" * 512] * 2
-    assert lines[0]["hash"] == lines[1]["hash"]
-
-
-# The command
-
-
-def test_addresses_are_written_whole(tmp_path) -> None:
-    path = tmp_path / "addresses"
-    with sandbox("--write", str(path)) as addresses:
-        assert dict(line.split("=", 1) for line in path.read_text().splitlines()) == addresses
-        assert set(addresses) == {"KAFKA_BOOTSTRAP_SERVERS", "OPENROUTER_BASE_URL"}
-
-
-def test_sandbox_ends_by_itself() -> None:
-    done = replay("sandbox", "--only", "openrouter", "--for", "10ms")
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_sandbox_ends_with_its_parent() -> None:
-    """A Python in between starts the sandbox, prints its pid and address, and dies."""
-    code = (
-        "import subprocess, sys\n"
-        f"p = subprocess.Popen([{str(replay_path())!r}, 'sandbox', '--only', 'openrouter', '--for', '300s', "
-        "'--with-parent'], stdout=subprocess.PIPE, text=True)\n"
-        "print(p.stdout.readline().strip(), flush=True)\n"
-        "import os; os._exit(0)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    address = urlsplit(done.stdout.strip().partition("=")[2]).netloc
-
-    def is_gone() -> bool:
-        try:
-            socket.create_connection(address.split(":"), timeout=5).close()
-        except ConnectionRefusedError:
-            return True
-        return False
-
-    assert address
-    wait_for(is_gone)
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--only", "nothing"],
-        ["--fail", "429"],
-        ["--fail", "429:60%,502:60%"],
-        ["--deltas", "0"],
-        ["--latency", "soon"],
-        ["--listen", "nowhere"],
-        ["--unknown"],
-        ["operand"],
-    ],
-)
-def test_wrong_options_are_a_usage_error(arguments) -> None:
-    done = replay("sandbox", *arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr
-
-
-def test_address_in_use_is_told(client) -> None:
-    done = replay("sandbox", "--only", "openrouter", "--listen", client.address)
-    assert done.returncode == 1 and "in use" in done.stderr
-
-
-def test_help_names_every_option() -> None:
-    done = replay("sandbox", "--help")
-    assert done.returncode == 0
-    for option in ("--only", "--listen", "--write", "--fail", "--journal", "--for", "--with-parent", "--ttft"):
-        assert option in done.stdout
-
-
-def test_slip_of_the_pen_is_corrected() -> None:
-    assert "did you mean --latency?" in replay("sandbox", "--latancy", "5").stderr
