@@ -218,31 +218,24 @@ static struct job *end_call(struct flow *flow, const struct call *call)
 	return job;
 }
 
-/* Changes what the next attempt needs changed. False when it cannot be changed any further. */
-static bool prepare_step(struct job *job, enum retry_step step)
+/* Halves the history, once. False when nothing can be left out. */
+static bool trim(struct job *job)
 {
-	ASSERT(job->failure.reason != REASON_NONE);
-	size_t kept;
-	switch (step) {
-	case RETRY_STEP_END:
-		return false;
-	case RETRY_STEP_AGAIN:
-		return true;
-	case RETRY_STEP_NEXT:
-		ASSERT(job->retry.model + 1 < job->retry.model_count);
-		job->retry.model++;
-		job->retry.model_attempts = 0;
-		if (job->failure.action == FAILURE_ACTION_NEXT_ONCE) job->retry.went_on = true;
-		return true;
-	case RETRY_STEP_TRIM:
-		ASSERT(!job->retry.trimmed);
-		kept = history_halve(job->request.messages, job->message_count);
-		if (kept == job->message_count) return false;
-		job->message_count = kept;
-		job->retry.trimmed = true;
-		return true;
-	}
-	ASSERT_UNREACHABLE();
+	ASSERT(!job->retry.trimmed);
+	size_t kept = history_halve(job->request.messages, job->message_count);
+	ASSERT(kept > 0);
+	if (kept == job->message_count) return false;
+	job->message_count = kept;
+	job->retry.trimmed = true;
+	return true;
+}
+
+static void go_on_to_next_model(struct job *job)
+{
+	ASSERT(job->retry.model + 1 < job->retry.model_count);
+	job->retry.model++;
+	job->retry.model_attempts = 0;
+	if (job->failure.action == FAILURE_ACTION_NEXT_ONCE) job->retry.went_on = true;
 }
 
 static void tell_attempt(const struct flow *flow, const struct job *job, const struct call *call, enum retry_step step)
@@ -258,11 +251,13 @@ static void on_failure(struct flow *flow, struct job *job, const struct call *ca
 	job->failure = call->result.failure;
 	struct retry_decision decision = retry_decide(
 		&flow->options.retry, &job->retry, &job->failure, now.mono_ms, job->deadline_ms, &flow->random);
+	if (decision.step == RETRY_STEP_TRIM && !trim(job)) decision.step = RETRY_STEP_END;
 	tell_attempt(flow, job, call, decision.step);
-	if (!prepare_step(job, decision.step)) {
+	if (decision.step == RETRY_STEP_END) {
 		flow_reply_failure(flow, job, now);
 		return;
 	}
+	if (decision.step == RETRY_STEP_NEXT) go_on_to_next_model(job);
 	job_change(job, JOB_BACKOFF);
 	ASSERT(decision.at_ms <= job->deadline_ms);
 	job->backoff_ms = decision.at_ms;
