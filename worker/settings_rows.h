@@ -33,7 +33,7 @@
 		"Must differ between processes. Empty: group_id, a dash, the host name.")                             \
 	ROW(kafka, group_instance_id, TEXT, "", 0, 249, "", "",                                                       \
 		"Static membership: the name of this member, kept over restarts. Empty: dynamic.")                    \
-	ROW(kafka, session_timeout_ms, INT, "6000", 1000, 3600000, "ms", "",                                         \
+	ROW(kafka, session_timeout_ms, INT, "6000", 1000, 3600000, "ms", "",                                          \
 		"How long a silent member keeps its partitions.")                                                     \
 	ROW(kafka, heartbeat_interval_ms, INT, "1000", 100, 3600000, "ms", "",                                        \
 		"Also how soon members learn of a rebalance.")                                                        \

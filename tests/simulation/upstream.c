@@ -25,6 +25,8 @@ static struct failure draw_failure(struct world *world)
 		{ .reason = REASON_CONTEXT_LENGTH, .action = FAILURE_ACTION_TRIM, .retry_after_ms = -1 },
 		{ .reason = REASON_BAD_REQUEST, .action = FAILURE_ACTION_END, .retry_after_ms = -1 },
 		{ .reason = REASON_AUTH, .action = FAILURE_ACTION_LATCH, .retry_after_ms = -1 },
+		{ .reason = REASON_MODERATED, .action = FAILURE_ACTION_NEXT_ONCE, .retry_after_ms = -1 },
+		{ .reason = REASON_MODEL_UNAVAILABLE, .action = FAILURE_ACTION_NEXT_ONLY, .retry_after_ms = -1 },
 		{ .reason = REASON_CONNECT, .action = FAILURE_ACTION_SAME, .retry_after_ms = -1 },
 	};
 	return failures[random_below(&world->random, sizeof(failures) / sizeof(failures[0]))];

@@ -1,8 +1,6 @@
 /* Order within a conversation, independence between conversations. */
 #include "tests/unit/flow_support.h"
 
-#include <stdio.h>
-
 static void flow_order_second_chat_waits_for_the_reply_of_the_first(void **state)
 {
 	(void)state;

@@ -1,8 +1,6 @@
 /* Partitions that come and go: where reading starts, what a revoked one leaves behind. */
 #include "tests/unit/flow_support.h"
 
-#include <string.h>
-
 static int64_t assign(struct support *support, const struct flow_assignment *assignment)
 {
 	int64_t start = -1;

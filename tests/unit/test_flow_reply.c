@@ -1,8 +1,6 @@
 /* Replies and dead letters: what stands in them, where they go, and what happens to those that do not fit. */
 #include "tests/unit/flow_support.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static void flow_answer_has_all_reply_fields(void **state)
@@ -145,7 +143,6 @@ static void flow_fallback_without_call_waited_until_its_reply(void **state)
 	support_take_chat(&support, 0, 1, "c");
 	support_answer(&support, call);
 	call = support_call(&support);
-	(void)call;
 	support_take_chat(&support, 0, 2, "d");
 	support_pass(&support, 8700);
 	/* The call of the second chat ended with it; the third one never had one. */
