@@ -175,7 +175,7 @@ def test_static_member_whose_name_is_taken_ends(site: Site, tmp_path: Path) -> N
             assert two.quit() == 0
 
 
-def test_offset_eaten_by_retention_reads_on_and_tells(site: Site, tmp_path: Path) -> None:
+def test_offset_eaten_by_retention_reads_on_from_the_start_of_the_log(site: Site, tmp_path: Path) -> None:
     produce(site, 1, partition=5)
     with Echo(site, tmp_path, "one") as one:
         one.wait_for("end=committed")
@@ -186,7 +186,6 @@ def test_offset_eaten_by_retention_reads_on_and_tells(site: Site, tmp_path: Path
     admin.close()
     with Echo(site, tmp_path, "two") as two:
         until("the rest is committed", lambda: site.committed()[5][0] == 6, LIMIT_S)
-        assert "offset is gone from the log" in two.log
         produce(site, 1, partition=5)
         until("it goes on", lambda: site.committed()[5][0] == 7, LIMIT_S)
         assert two.quit() == 0, two.log[-2000:]

@@ -66,7 +66,7 @@ static inline struct member *open_member(struct fixture *fixture)
 
 static inline void close_member(struct member *member)
 {
-	source_close(member->source, WAIT_MS);
+	assert_int_equal(source_close(member->source, WAIT_MS), STATUS_OK);
 	free(member);
 }
 

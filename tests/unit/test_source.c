@@ -13,7 +13,7 @@ static void open_refusedProperty_isInvalid(void **state)
 	const struct source_options options = options_of(fixture, &member);
 	assert_int_equal(source_open(&options, &member.source), STATUS_INVALID);
 	assert_null(member.source);
-	source_close(NULL, 0);
+	assert_int_equal(source_close(NULL, 0), STATUS_OK);
 }
 
 static void open_noBroker_closesInTime(void **state)
@@ -26,7 +26,7 @@ static void open_noBroker_closesInTime(void **state)
 	assert_false(source_is_connected(member->source));
 	assert_false(source_is_joined(member->source));
 	assert_false(bytes_is_given(source_group(member->source)));
-	source_close(member->source, 500);
+	assert_int_equal(source_close(member->source, 500), STATUS_OK);
 	free(member);
 }
 

@@ -23,7 +23,7 @@ static void close_duringLookup_isBoundedAndSilent(void **state)
 	wait_until(source_is_joined(member->source), turn(member));
 	assert_int_equal(owned(member), 0);
 	int64_t began_ms = clock_now().mono_ms;
-	source_close(member->source, WAIT_MS);
+	assert_int_equal(source_close(member->source, WAIT_MS), STATUS_OK);
 	assert_true(clock_now().mono_ms - began_ms < WAIT_MS);
 	assert_int_equal(member->assigned_count, 0);
 	assert_int_equal(member->revoked_count, 0);
@@ -34,7 +34,7 @@ static void close_assigned_revokesWithIdentity(void **state)
 {
 	struct fixture *fixture = *state;
 	struct member *member = open_assigned(fixture);
-	source_close(member->source, WAIT_MS);
+	assert_int_equal(source_close(member->source, WAIT_MS), STATUS_OK);
 	assert_int_equal(member->revoked_count, PARTITIONS);
 	assert_int_equal(member->lost_count, 0);
 	assert_true(member->had_group_at_revoke);

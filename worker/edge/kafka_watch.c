@@ -28,6 +28,7 @@ void kafka_watch_init(struct kafka_watch *watch)
 	atomic_init(&watch->unanswered, 0);
 	atomic_init(&watch->has_answered, false);
 	atomic_init(&watch->has_answered_join, false);
+	atomic_init(&watch->is_joining, false);
 }
 
 static bool is_transactional(int16_t api_key)
@@ -43,6 +44,7 @@ static rd_kafka_resp_err_t on_request_sent(rd_kafka_t *rk, int socket, const cha
 	(void)rk, (void)socket, (void)broker, (void)broker_id, (void)api_version, (void)correlation_id, (void)size;
 	struct kafka_watch *watch = opaque;
 	if (is_transactional(api_key)) atomic_fetch_add(&watch->unanswered, 1);
+	if (api_key == API_JOIN_GROUP) atomic_store(&watch->is_joining, true);
 	return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 

@@ -19,6 +19,7 @@ struct kafka_watch {
 	atomic_llong unanswered;       /* transactional requests */
 	atomic_bool has_answered;      /* any request was answered */
 	atomic_bool has_answered_join; /* a JoinGroup was answered */
+	atomic_bool is_joining;        /* a JoinGroup was sent; whoever learns of the assignment sets it back */
 };
 
 /* Everything 0; before the handle is made. */

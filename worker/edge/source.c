@@ -117,7 +117,9 @@ enum status source_open(const struct source_options *options, struct source **ou
 	if (status == STATUS_OK) status = start_lookup(source);
 	if (status == STATUS_OK) status = subscribe(source);
 	if (status != STATUS_OK) {
-		source_close(source, CLOSE_MIN_MS);
+		/* Told in the log already; the caller only hears why it could not be opened. */
+		enum status closed = source_close(source, CLOSE_MIN_MS);
+		(void)closed;
 		return status;
 	}
 	*out_source = source;
@@ -265,7 +267,8 @@ static bool is_rebalance(rd_kafka_resp_err_t code)
 enum status source_commit(struct source *source, const struct batch_progress *rows, size_t count, int timeout_ms)
 {
 	/* Before 2.10.0 a commit that meets a rebalance makes librdkafka lose its assignment. */
-	if (atomic_load(&source->is_rejoining) || !atomic_load(&source->is_joined)) return STATUS_BUSY;
+	if (atomic_load(&source->is_rejoining) || atomic_load(&source->watch.is_joining)) return STATUS_BUSY;
+	if (!atomic_load(&source->is_joined)) return STATUS_BUSY;
 	if (count == 0) return STATUS_OK;
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
 	for (size_t i = 0; i < count; i++) {
@@ -348,14 +351,15 @@ static enum status close_handle(struct source *source, int64_t end_ms)
 	return kafka_close(source->rk, left_of(end_ms) + CLOSE_MIN_MS);
 }
 
-void source_close(struct source *source, int timeout_ms)
+enum status source_close(struct source *source, int timeout_ms)
 {
-	if (source == NULL) return;
+	if (source == NULL) return STATUS_OK;
 	struct log *log = source->log;
 	if (close_handle(source, clock_now().mono_ms + timeout_ms) == STATUS_OK) {
 		free_source(source);
-		return;
+		return STATUS_OK;
 	}
 	/* Its threads may still use it: it is left to the end of the process. */
 	log_event(log, LOG_LEVEL_ERROR, "the consumer could not be closed in time", LOG_NO_FIELDS);
+	return STATUS_TIMEOUT;
 }

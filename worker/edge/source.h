@@ -62,8 +62,9 @@ struct source_options {
 NODISCARD enum status source_open(const struct source_options *options, struct source **out_source);
 
 /* Leaves the group and closes, within `timeout_ms` and a second or two; revokes by on_revoke first. When librdkafka does
- * not end in time it is left behind with the source's memory, and the process has to end then (logged). Accepts NULL. */
-void source_close(struct source *source, int timeout_ms);
+ * not end in time it is left behind with the source's memory: STATUS_TIMEOUT, logged, and the process has to end without
+ * freeing what it was given. Accepts NULL. */
+NODISCARD enum status source_close(struct source *source, int timeout_ms);
 
 /* Readable when something may be there to serve or to take. Drained by source_serve(). */
 int source_fd(const struct source *source);

@@ -66,37 +66,6 @@ void source_list_partitions(struct source *source)
 	metrics_set(source->metrics, METRIC_ASSIGNED_PARTITIONS, (int64_t)source->partition_count);
 }
 
-static void log_failure(const struct source *source, rd_kafka_error_t *error, const char *what)
-{
-	if (error == NULL) return;
-	log_event(source->log, LOG_LEVEL_ERROR, "partition cannot be restarted",
-		LOG_FIELDS(log_string("call", what), log_string("error", rd_kafka_error_name(error))));
-	rd_kafka_error_destroy(error);
-}
-
-/* Fetching has stopped for good there; only assigning anew starts it again. */
-static void restart_partition(struct source *source, int32_t partition)
-{
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-	(void)rd_kafka_topic_partition_list_add(list, source->settings->kafka.requests_topic, partition);
-	log_failure(source, rd_kafka_incremental_unassign(source->rk, list), "unassign");
-	list->elems[0].offset = RD_KAFKA_OFFSET_BEGINNING;
-	log_failure(source, rd_kafka_incremental_assign(source->rk, list), "assign");
-	rd_kafka_topic_partition_list_destroy(list);
-}
-
-void source_restart_partitions(struct source *source)
-{
-	/* An assign would count as the answer to a rebalance that is still looked up. */
-	if (!source->needs_restart || source->has_pending) return;
-	source->needs_restart = false;
-	for (size_t i = 0; i < source->slot_count; i++) {
-		if (!source->slots[i].needs_restart) continue;
-		source->slots[i].needs_restart = false;
-		restart_partition(source, (int32_t)i);
-	}
-}
-
 static void note_error(struct source *source, struct source_slot *slot, const rd_kafka_message_t *message)
 {
 	if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) return;
@@ -106,7 +75,7 @@ static void note_error(struct source *source, struct source_slot *slot, const rd
 				log_string("error", rd_kafka_err2name(message->err))));
 		return;
 	}
-	log_event(source->log, LOG_LEVEL_ERROR, "offset is gone from the log, reading on from its start",
+	log_event(source->log, LOG_LEVEL_ERROR, "offset is gone from the log, looking the partition up anew",
 		LOG_FIELDS(log_int("partition", message->partition), log_int("offset", message->offset)));
 	metrics_add(source->metrics, METRIC_OFFSETS_LOST, 1);
 	slot->needs_restart = true;

@@ -80,6 +80,7 @@ static void on_assign(struct source *source, const rd_kafka_topic_partition_list
 	capture_group(source);
 	atomic_store(&source->is_joined, true);
 	atomic_store(&source->is_rejoining, false);
+	atomic_store(&source->watch.is_joining, false);
 	count_rebalance(source, "assign", list->cnt);
 	for (int i = 0; i < list->cnt; i++) {
 		enum status status = source_slot_reserve(source, list->elems[i].partition);
@@ -166,13 +167,38 @@ void source_on_rebalance(struct source *source, rd_kafka_resp_err_t code, const 
 		on_revoke(source, list);
 }
 
+static void restart_partition(struct source *source, int32_t partition)
+{
+	source->callbacks.on_revoke(source->callbacks.context, &partition, 1, true);
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	(void)rd_kafka_topic_partition_list_add(list, source->settings->kafka.requests_topic, partition);
+	source_slot_close(source, partition);
+	if (!went_well(source, rd_kafka_incremental_unassign(source->rk, list), "unassign"))
+		give_up(source, "a partition could not be restarted");
+	rd_kafka_topic_partition_list_destroy(list);
+	source_slot_find(source, partition)->state = SOURCE_SLOT_PENDING;
+	source->has_pending = true;
+}
+
+void source_restart_partitions(struct source *source)
+{
+	/* An assign would count as the answer to a rebalance that is still looked up. */
+	if (!source->needs_restart || source->has_pending) return;
+	source->needs_restart = false;
+	for (size_t i = 0; i < source->slot_count; i++)
+		if (source->slots[i].needs_restart) restart_partition(source, (int32_t)i);
+	source_list_partitions(source);
+	if (source->has_pending) ask_pending(source);
+}
+
 /* Where reading begins unless the owner of the source says otherwise. */
 static void preset_starts(const struct source *source, struct source_partition *rows, size_t count)
 {
 	bool from_end = source->settings->kafka.start_from == SETTINGS_START_FROM_LATEST;
 	for (size_t i = 0; i < count; i++) {
-		rows[i].start = rows[i].committed;
-		if (rows[i].committed < 0) rows[i].start = from_end ? rows[i].log_end : rows[i].log_start;
+		bool is_in_log = rows[i].committed >= rows[i].log_start && rows[i].committed <= rows[i].log_end;
+		rows[i].start = is_in_log ? rows[i].committed : rows[i].log_start;
+		if (rows[i].committed < 0 && from_end) rows[i].start = rows[i].log_end;
 	}
 }
 

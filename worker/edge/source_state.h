@@ -72,10 +72,12 @@ void source_slot_close(struct source *source, int32_t partition);
 /* Fills source->partitions from the slots. */
 void source_list_partitions(struct source *source);
 
-/* Reads on from the log's start where offsets are gone. */
-void source_restart_partitions(struct source *source);
-
 /* source_rebalance.c */
+
+/* Where an offset is gone from the log, whatever was known of the partition is void: records may have been deleted, or
+ * the log may have become another one (topic made anew, log cut short) whose offsets mean other records. It is given up as
+ * lost and looked up again. */
+void source_restart_partitions(struct source *source);
 
 void source_on_rebalance(struct source *source, rd_kafka_resp_err_t code, const rd_kafka_topic_partition_list_t *list);
 
