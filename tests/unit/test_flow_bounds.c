@@ -62,6 +62,54 @@ static void flow_bound_on_bytes_stops_reading(void **state)
 	support_close(&support);
 }
 
+static void flow_bound_on_bytes_counts_calls_until_they_are_back(void **state)
+{
+	(void)state;
+	struct support support;
+	support_open(&support);
+	support_take_chat(&support, 0, 0, "c");
+	size_t bytes = support_gauges(&support).bytes;
+	support_close(&support);
+
+	/* Room for one chat with its call, or for two chats without. */
+	support_init(&support);
+	support.options.bytes_max = bytes + sizeof(struct call) + 1;
+	support_start(&support);
+	support_assign(&support, 0, -1, BYTES_NONE);
+	support_take_chat(&support, 0, 0, "c");
+	assert_true(flow_wants(support.flow, 0));
+	struct call *call = support_call(&support);
+	assert_false(flow_wants(support.flow, 0));
+	support_fail_wait(&support, call, 1000);
+	assert_true(flow_wants(support.flow, 0));
+	support_close(&support);
+}
+
+/* A partition that could fill all the room would stop every other one. */
+static void flow_bound_on_waiting_chats_leaves_room_for_a_quiet_partition(void **state)
+{
+	(void)state;
+	struct support support;
+	support_init(&support);
+	support.options.waiting_max = 10;
+	support_start(&support);
+	support_assign(&support, 0, -1, BYTES_NONE);
+	support_assign(&support, 1, -1, BYTES_NONE);
+	int64_t taken = 0;
+	while (flow_wants(support.flow, 0))
+		support_take_chat(&support, 0, taken++, "c");
+	assert_int_equal(taken, 5);
+	assert_true(flow_wants(support.flow, 1));
+	support_take_chat(&support, 1, 0, "c");
+	assert_true(flow_wants(support.flow, 1));
+	/* Alone, it may have all of it. */
+	flow_revoke(support.flow, 1);
+	while (flow_wants(support.flow, 0))
+		support_take_chat(&support, 0, taken++, "c");
+	assert_int_equal(taken, 10);
+	support_close(&support);
+}
+
 static void flow_bound_on_bytes_counts_what_a_chat_grows(void **state)
 {
 	(void)state;
@@ -245,6 +293,8 @@ int main(void)
 		cmocka_unit_test(flow_bound_on_waiting_chats_stops_reading),
 		cmocka_unit_test(flow_bound_on_unpublished_replies_stops_reading),
 		cmocka_unit_test(flow_bound_on_bytes_stops_reading),
+		cmocka_unit_test(flow_bound_on_waiting_chats_leaves_room_for_a_quiet_partition),
+		cmocka_unit_test(flow_bound_on_bytes_counts_calls_until_they_are_back),
 		cmocka_unit_test(flow_bound_on_bytes_counts_what_a_chat_grows),
 		cmocka_unit_test(flow_bound_on_calls_holds_chats_back),
 		cmocka_unit_test(flow_bound_on_calls_counts_those_nobody_waits_for),

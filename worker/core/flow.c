@@ -115,6 +115,14 @@ void flow_mark_dirty(struct flow *flow, struct flow_partition_state *partition, 
 	if (flow->dirty_since_ms == 0) flow->dirty_since_ms = now_ms;
 }
 
+void flow_stop_waiting(struct flow *flow, struct job *job)
+{
+	ASSERT(flow->waiting > 0);
+	ASSERT(job->partition->waiting > 0);
+	flow->waiting--;
+	job->partition->waiting--;
+}
+
 void flow_forget(struct flow *flow, struct job *job)
 {
 	ASSERT(flow->bytes >= job->bytes);
@@ -126,16 +134,14 @@ void flow_forget(struct flow *flow, struct job *job)
 	switch (job->state) {
 	case JOB_READY:
 		ASSERT(flow->ready_count > 0);
-		ASSERT(flow->waiting > 0);
 		flow->ready_count--;
-		flow->waiting--;
+		flow_stop_waiting(flow, job);
 		break;
 	case JOB_NEW:
 	case JOB_WAITING:
 	case JOB_CALLING:
 	case JOB_BACKOFF:
-		ASSERT(flow->waiting > 0);
-		flow->waiting--;
+		flow_stop_waiting(flow, job);
 		break;
 	case JOB_REPLIED:
 		ASSERT(flow->reply_count > 0);

@@ -63,7 +63,7 @@ struct flow_options {
 
 	size_t in_flight_max;                      /* calls handed over and not come back */
 	size_t waiting_max;                        /* chats taken and not yet answered */
-	size_t bytes_max;                          /* memory of all chats */
+	size_t bytes_max;                          /* memory of all chats and their calls */
 	size_t job_bytes_max;                      /* of one */
 	size_t body_bytes_max, response_bytes_max; /* of one call */
 	size_t reply_bytes_max;

@@ -93,6 +93,8 @@ static void start(struct flow *flow, struct job *job, struct call *call, struct 
 	ASSERT(flow->ready_count > 0);
 	slot->id = call->id;
 	slot->job = job;
+	slot->bytes = sizeof(*call) + call->body.capacity + arena_size(call->arena);
+	flow->call_bytes += slot->bytes;
 	flow->in_flight++;
 
 	call->deadline_ms = job->deadline_ms;
@@ -200,6 +202,8 @@ static struct job *end_call(struct flow *flow, const struct call *call)
 	ASSERT(slot->id == call->id);
 	struct job *job = slot->job;
 	ASSERT((job == NULL) == slot->wants_cancel);
+	ASSERT(flow->call_bytes >= slot->bytes);
+	flow->call_bytes -= slot->bytes;
 	list_unlink(&slot->link);
 	*slot = (struct flow_slot){ 0 };
 	list_init(&slot->link);

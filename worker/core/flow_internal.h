@@ -26,6 +26,7 @@ struct flow_partition_state {
 	int32_t id;
 	struct ledger *ledger;
 	struct list jobs;    /* of the partition, through in_partition, in the order they were taken */
+	size_t waiting;      /* jobs without a reply */
 	struct record *held; /* read, but beyond the ledger's window; waits for it to move */
 	bool is_dirty;       /* progress that is not committed yet */
 	bool in_batch;       /* has a row in the batch under way */
@@ -35,6 +36,7 @@ struct flow_partition_state {
 struct flow_slot {
 	uint64_t id;     /* 0 = free */
 	struct job *job; /* NULL = nobody waits for it any more */
+	size_t bytes;    /* of the call's body and answer, as far as known here */
 	bool wants_cancel;
 	struct list link; /* on `free_slots` or `cancels` */
 };
@@ -67,7 +69,8 @@ struct flow {
 	size_t waiting; /* jobs without a reply */
 	size_t ready_count;
 	size_t reply_count;
-	size_t bytes;
+	size_t bytes;        /* of all jobs */
+	size_t call_bytes;   /* of all calls that were handed over */
 	int64_t held_due_ms; /* when held records are tried again that memory was missing for; INT64_MAX = none */
 	bool is_draining;
 	int64_t drain_until_ms;
@@ -78,6 +81,8 @@ struct flow_partition_state *flow_partition(const struct flow *flow, int32_t id)
 void flow_notice(struct flow *flow, enum flow_notice notice, int32_t partition, int64_t offset);
 void flow_set_due(struct flow *flow, struct job *job, int64_t due_ms);
 void flow_mark_dirty(struct flow *flow, struct flow_partition_state *partition, int64_t now_ms);
+/* The job has its reply, or is given up: it does not count as waiting any more. */
+void flow_stop_waiting(struct flow *flow, struct job *job);
 /* Takes a job that is on its way out of everything and frees it. */
 void flow_forget(struct flow *flow, struct job *job);
 

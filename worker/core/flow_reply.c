@@ -161,8 +161,7 @@ static void queue_reply(struct flow *flow, struct job *job)
 	}
 	heap_remove(&flow->due, &job->due);
 	job_change(job, JOB_REPLIED);
-	ASSERT(flow->waiting > 0);
-	flow->waiting--;
+	flow_stop_waiting(flow, job);
 	flow->reply_count++;
 	list_push_back(&flow->replies, &job->queue);
 	recount(flow, job);

@@ -2,14 +2,23 @@
 #include "common/assertion.h"
 #include "worker/core/flow_internal.h"
 
+/* A partition may take as much as is left free for the others: a busy one ends up with half of the room, two with a third
+ * each, and there is always some for one that was quiet. */
+static bool has_share(const struct flow *flow, const struct flow_partition_state *partition)
+{
+	ASSERT(partition->waiting <= flow->waiting);
+	if (flow->waiting >= flow->options.waiting_max) return false;
+	if (flow->partition_count <= 1) return true;
+	return partition->waiting < flow->options.waiting_max - flow->waiting;
+}
+
 bool flow_wants(const struct flow *flow, int32_t id)
 {
 	const struct flow_partition_state *partition = flow_partition(flow, id);
 	if (partition == NULL || flow->is_draining) return false;
 	if (partition->held != NULL) return false;
-	if (flow->waiting >= flow->options.waiting_max) return false;
-	if (flow->bytes >= flow->options.bytes_max) return false;
-	ASSERT(partition->ledger != NULL);
+	if (!has_share(flow, partition)) return false;
+	if (flow->bytes + flow->call_bytes >= flow->options.bytes_max) return false;
 	/* Replies that cannot be published pile up, too. */
 	if (flow->reply_count >= flow->options.waiting_max) return false;
 	return ledger_has_room(partition->ledger);
@@ -127,6 +136,7 @@ static void admit(struct flow *flow, struct flow_partition_state *partition, str
 	job->taken_ms = now.mono_ms;
 	list_push_back(&partition->jobs, &job->in_partition);
 	flow->waiting++;
+	partition->waiting++;
 
 	read_request(flow, job);
 	set_deadline(&flow->options, job, now);
