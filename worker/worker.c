@@ -25,8 +25,8 @@ enum {
 	CALLS_PER_TAKE = 256,        /* results taken from the mailbox at once */
 	RECORDS_PER_PARTITION = 512, /* taken in one turn, so that no partition keeps the loop to itself */
 	REVOKE_WAIT_MS = 2000,       /* for the batches of a partition that is given up */
-	CLOSE_WAIT_MS = 3000,
-	DRAIN_TAIL_MS = 2000, /* of drain_ms, kept for publishing and leaving the group */
+	CLOSE_WAIT_MS = 1500,        /* for the producer, and again for the consumer */
+	DRAIN_TAIL_MS = 5000,        /* of drain_ms, kept for publishing, closing and leaving the group */
 };
 
 struct worker {
@@ -50,7 +50,7 @@ struct worker {
 	bool has_more;      /* one was left only because it had its share of the turn */
 	size_t first_taken; /* the partition a turn begins with, one further each time: scarce room goes to all alike */
 	bool is_fatal;      /* the consumer cannot go on */
-	int64_t drain_end_ms; /* monotonic; 0 = not draining */
+	int64_t drain_end_ms; /* monotonic: closing begins by then; 0 = not draining */
 	int64_t gauges_due_ms;
 };
 
@@ -177,9 +177,10 @@ static void begin_drain(struct worker *worker, struct instant now)
 {
 	if (worker->drain_end_ms != 0) return;
 	int64_t drain_ms = worker->settings->worker.drain_ms;
-	int64_t tail_ms = drain_ms / 4 < DRAIN_TAIL_MS ? drain_ms / 4 : DRAIN_TAIL_MS;
-	worker->drain_end_ms = now.mono_ms + drain_ms;
-	flow_drain(worker->flow, worker->drain_end_ms - tail_ms);
+	int64_t tail_ms = drain_ms / 2 < DRAIN_TAIL_MS ? drain_ms / 2 : DRAIN_TAIL_MS;
+	int64_t close_ms = tail_ms < 2 * CLOSE_WAIT_MS ? tail_ms : 2 * CLOSE_WAIT_MS;
+	worker->drain_end_ms = now.mono_ms + drain_ms - close_ms;
+	flow_drain(worker->flow, now.mono_ms + drain_ms - tail_ms);
 	worker->health.draining = true;
 	metrics_set(worker->metrics, METRIC_DRAINING, 1);
 	log_event(worker->log, LOG_LEVEL_INFO, "draining", LOG_FIELDS(log_int("at_most_ms", drain_ms)));
@@ -307,6 +308,9 @@ static enum status open_admin(struct worker *worker)
 	if (status == STATUS_OK)
 		log_event(worker->log, LOG_LEVEL_INFO, "admin endpoints",
 			LOG_FIELDS(log_int("port", (int64_t)admin_port(worker->admin))));
+	else
+		log_event(worker->log, LOG_LEVEL_ERROR, "admin.listen cannot be used: is the port taken?",
+			LOG_FIELDS(log_string("address", listen)));
 	return status;
 }
 
@@ -350,20 +354,30 @@ static enum status open_all(struct worker *worker, const struct secret *secret)
 	return status;
 }
 
-/* What is finished goes out while this is still a member; the publisher asks the source, so it ends before it. */
-static void close_all(struct worker *worker)
+/* What is finished goes out while this is still a member; the publisher asks the source, so it ends before it. False when
+ * a thread of librdkafka had to be left behind: it may still use all of this, so nothing is freed. */
+static bool close_all(struct worker *worker)
 {
-	bool is_member = worker->publisher != NULL && !worker->is_fatal;
-	if (is_member) publish_last(worker);
-	publisher_stop(worker->publisher, CLOSE_WAIT_MS);
+	bool has_time = worker->drain_end_ms == 0 || clock_now().mono_ms < worker->drain_end_ms;
+	if (worker->publisher != NULL && !worker->is_fatal && has_time) publish_last(worker);
+	enum status publisher = publisher_stop(worker->publisher, CLOSE_WAIT_MS);
 	worker->publisher = NULL;
-	source_close(worker->source, CLOSE_WAIT_MS);
+	enum status source = publisher == STATUS_OK ? source_close(worker->source, CLOSE_WAIT_MS) : STATUS_TIMEOUT;
 	upstream_stop(worker->upstream);
 	admin_stop(worker->admin);
+	if (publisher != STATUS_OK || source != STATUS_OK) return false;
 	flow_free(worker->flow);
 	metrics_free(worker->metrics);
 	worker_options_deinit(&worker->options);
 	if (worker->epoll_fd >= 0) close(worker->epoll_fd);
+	if (worker->signals.fd >= 0) signals_close(&worker->signals);
+	return true;
+}
+
+static enum worker_exit exit_of(const struct worker *worker, enum status status)
+{
+	if (status == STATUS_INVALID) return WORKER_EXIT_CONFIG;
+	return status != STATUS_OK || worker->is_fatal ? WORKER_EXIT_FAILED : WORKER_EXIT_OK;
 }
 
 enum worker_exit worker_run(const struct settings *settings, const struct secret *secret, struct log *log)
@@ -376,10 +390,10 @@ enum worker_exit worker_run(const struct settings *settings, const struct secret
 		while (!is_over(&worker))
 			turn(&worker);
 	}
-	close_all(&worker);
-	if (worker.signals.fd >= 0) signals_close(&worker.signals);
-	if (status == STATUS_INVALID) return WORKER_EXIT_CONFIG;
-	if (status != STATUS_OK || worker.is_fatal) return WORKER_EXIT_FAILED;
-	log_event(log, LOG_LEVEL_INFO, "stopped", LOG_NO_FIELDS);
-	return WORKER_EXIT_OK;
+	bool is_closed = close_all(&worker);
+	enum worker_exit code = exit_of(&worker, status);
+	if (code == WORKER_EXIT_OK) log_event(log, LOG_LEVEL_INFO, "stopped", LOG_NO_FIELDS);
+	/* Without the callers' cleaning up, which what was left behind would notice. */
+	if (!is_closed) _exit((int)code);
+	return code;
 }

@@ -261,11 +261,11 @@ static void turn(struct tool *tool)
 /* The publisher asks the source, so it goes first; what its batch borrowed is free then. */
 static void close_all(struct tool *tool)
 {
-	publisher_stop(tool->publisher, CLOSE_MS);
+	if (publisher_stop(tool->publisher, CLOSE_MS) != STATUS_OK) _exit(1);
 	tool->publisher = NULL;
 	tool->has_batch = false;
 	settle(tool, tool->count);
-	source_close(tool->source, CLOSE_MS);
+	if (source_close(tool->source, CLOSE_MS) != STATUS_OK) _exit(1);
 	tool->source = NULL;
 }
 

@@ -71,7 +71,7 @@ static inline int start_shared(void **state)
 static inline int stop_shared(void **state)
 {
 	struct shared *shared = *state;
-	source_close(shared->source, WAIT_MS);
+	assert_int_equal(source_close(shared->source, WAIT_MS), STATUS_OK);
 	return fixture_stop((void **)&shared->fixture);
 }
 
@@ -104,7 +104,7 @@ static inline void start_bench(struct bench *bench)
 
 static inline void close_bench(struct bench *bench)
 {
-	publisher_stop(bench->publisher, WAIT_MS);
+	assert_int_equal(publisher_stop(bench->publisher, WAIT_MS), STATUS_OK);
 	metrics_free(bench->metrics);
 	rd_kafka_consumer_group_metadata_destroy(bench->group);
 }

@@ -10,6 +10,7 @@
 
 enum { NAME_SIZE_MAX = 128, HOST_SIZE_MAX = 256, ENVELOPE_BYTES = 65536 };
 enum { MESSAGE_BYTES_MAX = 1000000000 }; /* librdkafka's own bound of message.max.bytes */
+enum { FETCH_BYTES = 4194304 };
 
 /* kinds that a row is for, as a set */
 enum { FOR_CONSUMER = 1, FOR_PRODUCER = 2, FOR_PLAIN = 4, FOR_BOTH = 3, FOR_ALL = 7 };
@@ -36,7 +37,7 @@ static const struct fixed_property FIXED[] = {
 	{ FOR_CONSUMER, false, "fetch.error.backoff.ms", "100" },
 	/* With detached queues these count for each partition. */
 	{ FOR_CONSUMER, false, "queued.min.messages", "10000" },
-	{ FOR_CONSUMER, false, "queued.max.messages.kbytes", "4096" },
+	{ FOR_CONSUMER, false, "queued.max.messages.kbytes", "1024" },
 	{ FOR_CONSUMER, true, "fetch.queue.backoff.ms", "50" },
 	{ FOR_CONSUMER, true, "group.protocol", "classic" },
 	{ FOR_PRODUCER, false, "enable.idempotence", "true" },
@@ -162,6 +163,14 @@ static enum status set_common(
 	return set_number(conf, "message.max.bytes", message_max_bytes(settings), out_error);
 }
 
+/* What one answer to a fetch may hold: the default of 50 MB would be most of a small pod's memory. Never less than one
+ * record. */
+static int64_t fetch_max_bytes(const struct settings *settings)
+{
+	int64_t largest = message_max_bytes(settings);
+	return largest > FETCH_BYTES ? largest : FETCH_BYTES;
+}
+
 static enum status set_consumer(
 	rd_kafka_conf_t *conf, const struct settings *settings, struct kafka_conf_error *out_error)
 {
@@ -172,6 +181,7 @@ static enum status set_consumer(
 		{ "session.timeout.ms", settings->kafka.session_timeout_ms },
 		{ "heartbeat.interval.ms", settings->kafka.heartbeat_interval_ms },
 		{ "max.poll.interval.ms", settings->kafka.max_poll_interval_ms },
+		{ "fetch.max.bytes", fetch_max_bytes(settings) },
 	};
 	enum status status = set(conf, "group.id", settings->kafka.group_id, out_error);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && status == STATUS_OK; i++)

@@ -170,19 +170,20 @@ enum status publisher_start(const struct publisher_options *options, struct publ
 	return STATUS_OK;
 }
 
-void publisher_stop(struct publisher *publisher, int timeout_ms)
+enum status publisher_stop(struct publisher *publisher, int timeout_ms)
 {
-	if (publisher == NULL) return;
+	if (publisher == NULL) return STATUS_OK;
 	uint64_t one = 1;
 	atomic_store(&publisher->is_stopping, true);
 	ssize_t written = write(publisher->stop_fd, &one, sizeof(one));
 	ASSERT(written == (ssize_t)sizeof(one));
 	if (kafka_close_thread(publisher->thread, timeout_ms) == STATUS_OK) {
 		free_publisher(publisher);
-		return;
+		return STATUS_OK;
 	}
 	/* The thread still uses it: it is left to the end of the process. */
 	log_event(publisher->log, LOG_LEVEL_ERROR, "the producer could not be closed in time", LOG_NO_FIELDS);
+	return STATUS_TIMEOUT;
 }
 
 enum status publisher_put(struct publisher *publisher, struct batch *batch)

@@ -40,8 +40,8 @@ NODISCARD enum status publisher_start(const struct publisher_options *options, s
 
 /* Ends the thread within about `timeout_ms` and destroys the producer. A batch that has not been taken is abandoned, or
  * finished, and freed. When librdkafka does not end in time its thread is left behind, with what the batch borrows still
- * in use: the process has to end then. Accepts NULL. */
-void publisher_stop(struct publisher *publisher, int timeout_ms);
+ * in use: STATUS_TIMEOUT, and the process has to end without freeing what it was given. Accepts NULL. */
+NODISCARD enum status publisher_stop(struct publisher *publisher, int timeout_ms);
 
 /* Hands a batch over until publisher_take() gives it back. STATUS_BUSY: one is under way. Never blocks. */
 NODISCARD enum status publisher_put(struct publisher *publisher, struct batch *batch);
