@@ -12,6 +12,7 @@ import harness
 import msgpack
 import pytest
 from harness import Replies, chat, judge, read_replies, read_topic, until
+from kafka import TopicPartition
 
 
 def reply_to(replies: Replies, request_id: str, timeout_s: float = 30.0) -> harness.Reply:
@@ -351,3 +352,73 @@ def test_worker_tools_pass_through_untouched(make_worker, upstream, producer, re
     assert reply.body["outcome"] == "answered" and reply.body["finish_reason"] == "tool_calls"
     call = reply.body["message"]["tool_calls"][0]
     assert call["type"] == "function" and json.loads(call["function"]["arguments"]) is not None
+
+
+def test_worker_topic_made_anew_has_its_requests_answered(make_worker, upstream, producer, replies, site):
+    """Offsets begin again and mean other records; what was known of the old ones must not count."""
+    worker = make_worker(upstream.url, chat__deadline_ms=60000, worker__drain_ms=61000).start().wait_ready()
+    producer.send_all([chat(f"old{i}", f"c{i}", f"Old {i}") for i in range(300)])
+    replies.wait(300)
+    admin = site.broker.admin()
+    admin.delete_topics([site.requests])
+    until("the topic is gone", lambda: site.requests not in admin.list_topics())
+    admin.close()
+    site.broker.create_topics({site.requests: harness.PARTITIONS})
+    fresh = harness.Producer(site)
+    fresh.send_all([chat(f"new{i}", f"c{i}", f"New {i}") for i in range(100)])
+    fresh.close()
+    replies.wait(400, 60)
+    counts = Counter(reply.body["request_id"] for reply in replies.all)
+    assert all(counts[f"new{i}"] == 1 for i in range(100))
+    assert worker.process.poll() is None
+
+
+def test_worker_backlog_is_worked_off_in_all_partitions(make_worker, producer, replies, tmp_path, site):
+    with harness.standin(tmp_path, "--latency", "100", "--keepalive", "0") as upstream:
+        sent = producer.send_all([chat(f"r{i}", f"c{i}", f"Hello {i}") for i in range(2400)])
+        make_worker(upstream.url, chat__deadline_ms=60000, worker__drain_ms=61000, worker__max_waiting=120,
+                    worker__max_in_flight=40).start()
+        replies.wait(400)
+        seen = Counter(reply.source[0] for reply in replies.all[:400])
+        assert set(seen) == {each.partition for each in sent}, f"some partitions wait for the others: {seen}"
+        replies.wait(2400)
+        judge(sent, read_replies(site)).assert_clean()
+
+
+def test_worker_restarted_behind_finished_chats_answers_the_next_one_soon(
+        make_worker, upstream, producer, replies, site):
+    worker = make_worker(upstream.url, chat__deadline_ms=30000, worker__drain_ms=31000, worker__max_in_flight=50,
+                         openrouter__first_token_timeout_ms=29000, openrouter__stall_timeout_ms=29000)
+    worker.start().wait_ready()
+    stuck, = producer.send_all([chat("stuck", "one", "[[latency 25000]]")])
+    until("the stuck chat is called", lambda: len(upstream.calls()) == 1)
+    # All in the stuck one's conversation's partition, all finished above it.
+    others = producer.send_all([chat(f"r{i}", f"c{i}", f"Hello {i}") for i in range(4000)])
+    replies.wait(4000)
+    worker.kill()
+    worker.start()
+    after, = producer.send_all([chat("after", "one-more", "Are you back?")])
+    assert reply_to(replies, "after", 15).body["outcome"] == "answered"
+    replies.wait(4002)
+    verdict = judge([stuck, *others, after], read_replies(site))
+    verdict.assert_clean()
+    assert Counter(call["text"] for call in upstream.calls())["Hello 17"] == 1
+
+
+def test_worker_committed_offset_eaten_by_retention_is_told_and_reading_goes_on(
+        make_worker, upstream, producer, replies, site):
+    worker = make_worker(upstream.url).start()
+    first, = producer.send_all([chat("first", "c", "Hello")])
+    reply_to(replies, "first")
+    worker.terminate()
+    assert worker.wait(30) == 0
+    lost = producer.send_all([chat(f"lost{i}", "c", "Nobody will read this") for i in range(3)])
+    kept, = producer.send_all([chat("kept", "c", "Are you there?")])
+    admin = site.broker.admin()
+    admin.delete_records({TopicPartition(site.requests, first.partition): lost[-1].offset + 1})
+    admin.close()
+    worker.start()
+    assert reply_to(replies, "kept").body["outcome"] == "answered"
+    assert "committed offset is not in the log" in worker.tail()
+    assert worker.metric("chat_worker_offsets_lost_total") >= 1
+    judge([first, kept], read_replies(site)).assert_clean()
