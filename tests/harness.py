@@ -134,6 +134,8 @@ def libconfig(value: Any) -> str:
 class Worker:
     """A chat-worker process. `settings` are dotted keys over fast defaults."""
 
+    program = BUILD / "worker/chat-worker"
+
     def __init__(self, folder: Path, name: str, site: Site, url: str, environment: dict[str, str] | None = None,
                  **settings: Any) -> None:
         self.folder, self.name = folder, name
@@ -161,7 +163,7 @@ class Worker:
     def start(self) -> Worker:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [BUILD / "worker/chat-worker", "run", "-c", self.file, "--log-format=json"],
+                [self.program, "run", "-c", self.file, "--log-format=json"],
                 stderr=log,
                 stdout=log,
                 env={**os.environ, "OPENROUTER_API_KEY": KEY, **self.environment},

@@ -6,6 +6,7 @@ adds say what becomes of chosen frames:
 
     hold       it waits, and all behind it on its way, until `rule.release()`; then it goes on where it was going to. The
                broker's side of the connection stays open even when the client's side has been reset meanwhile
+    hold aside the same for a request, but what is behind it passes: as if it had gone to another broker of a cluster
     drop       it is swallowed; the connection lives on
     duplicate  a request reaches the broker twice; the client gets the first answer only
     cut        it is swallowed and the client's side is reset
@@ -36,7 +37,7 @@ PRODUCE, FETCH, OFFSET_COMMIT, JOIN_GROUP = 0, 1, 8, 11
 INIT_PRODUCER_ID, ADD_PARTITIONS, ADD_OFFSETS, END_TXN, TXN_OFFSET_COMMIT = 22, 24, 25, 26, 28
 TRANSACTIONAL = (PRODUCE, INIT_PRODUCER_ID, ADD_PARTITIONS, ADD_OFFSETS, END_TXN, TXN_OFFSET_COMMIT)
 
-PASS, HOLD, DROP, DUPLICATE, CUT = "pass", "hold", "drop", "duplicate", "cut"
+PASS, HOLD, HOLD_ASIDE, DROP, DUPLICATE, CUT = "pass", "hold", "hold aside", "drop", "duplicate", "cut"
 REQUEST, RESPONSE = "request", "response"
 
 FRAME_MAX = 64 << 20
@@ -80,7 +81,7 @@ class Rule:
 
     def __init__(self, api_key: int, action: str, side: str = REQUEST, skip: int = 0, count: int = 1,
                  when: Callable[[Frame], bool] | None = None) -> None:
-        assert action in (HOLD, DROP, DUPLICATE, CUT) and not (action == DUPLICATE and side == RESPONSE)
+        assert side == REQUEST or action not in (HOLD_ASIDE, DUPLICATE), "for requests only"
         self.api_key, self.action, self.side = api_key, action, side
         self.skip, self.count, self.when = skip, count, when
         self.hits: list[Frame] = []
@@ -165,6 +166,7 @@ class _Connection:
         self.proxy, self.number, self.client, self.broker = proxy, number, client, broker
         self.expected: deque[tuple[Frame, bool]] = deque()  # request, whether the client wants its answer
         self.is_cut = self.has_held = False
+        self.aside: set[asyncio.Task[None]] = set()
 
     def cut(self) -> None:
         self.is_cut = True
@@ -178,6 +180,8 @@ class _Connection:
             while self.has_held and self.expected and not answers.done() and time.monotonic() < end:
                 await asyncio.sleep(0.01)
         finally:
+            for task in self.aside:
+                task.cancel()
             if not answers.cancel() and answers.exception() is not None:
                 raise answers.exception()
             reset(self.broker)
@@ -191,10 +195,18 @@ class _Connection:
                 continue
             if action == CUT:
                 return
+            if action == HOLD_ASIDE:
+                continue
             self._pass_on(frame, is_wanted=True)
             if action == DUPLICATE:
                 self._pass_on(frame, is_wanted=False)
             await drain(self.broker)
+
+    async def _pass_on_later(self, rule: Rule, frame: Frame) -> None:
+        await rule.wait_released()
+        self.proxy.note(frame, "released")
+        self._pass_on(frame, is_wanted=True)
+        await drain(self.broker)
 
     def _pass_on(self, frame: Frame, is_wanted: bool) -> None:
         self.expected.append((frame, is_wanted))
@@ -228,12 +240,14 @@ class _Connection:
         if action == CUT:
             self.cut()
         if rule is not None:
-            self.has_held |= action == HOLD
+            self.has_held |= action in (HOLD, HOLD_ASIDE)
             self.proxy.note(frame, action)
             rule.note(self)
         if rule is not None and action == HOLD:
             await rule.wait_released()
             self.proxy.note(frame, "released")
+        if rule is not None and action == HOLD_ASIDE:
+            self.aside.add(asyncio.create_task(self._pass_on_later(rule, frame)))
         if rule is None:
             self.proxy.note(frame, PASS)
         return action

@@ -8,7 +8,19 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from frame_proxy import CUT, DROP, DUPLICATE, END_TXN, HOLD, PRODUCE, REQUEST, RESPONSE, FrameProxy, Rule
+from frame_proxy import (
+    CUT,
+    DROP,
+    DUPLICATE,
+    END_TXN,
+    HOLD,
+    HOLD_ASIDE,
+    PRODUCE,
+    REQUEST,
+    RESPONSE,
+    FrameProxy,
+    Rule,
+)
 from harness import free_port, until
 
 
@@ -148,6 +160,16 @@ def test_proxy_held_request_reaches_the_broker_after_its_client_was_reset(client
     assert [connection for connection, _, _ in echo.came] == [1, 2, 1]
     until("its answer was seen", lambda: proxy.frames(END_TXN, RESPONSE, "swallowed"))
     until("and its connection ends", lambda: echo.closed == {1})
+
+
+def test_proxy_request_held_aside_is_overtaken(client, proxy, echo):
+    rule = proxy.add(Rule(END_TXN, HOLD_ASIDE))
+    client.send(END_TXN, 1)
+    client.send(PRODUCE, 2)
+    assert client.answer() == 2
+    rule.release()
+    assert client.answer() == 1
+    assert echo.correlations() == [2, 1]
 
 
 def test_proxy_held_answer_waits_while_the_broker_has_done_its_work(client, proxy, echo):

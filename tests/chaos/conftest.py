@@ -1,0 +1,37 @@
+"""Kafka behind a proxy that can interfere, and what else the tests of this folder start."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import harness
+import pytest
+from frame_proxy import FrameProxy
+from stage import ProxiedSite
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[harness.Broker]:
+    with harness.Broker(tmp_path_factory.mktemp("kafka"), advertised_port=harness.free_port()) as broker:
+        yield broker
+
+
+@pytest.fixture
+def proxy(broker: harness.Broker) -> Iterator[FrameProxy]:
+    assert broker.advertised_port is not None
+    with FrameProxy(broker.advertised_port, lambda: broker.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def site(broker: harness.Broker, proxy: FrameProxy) -> ProxiedSite:
+    return ProxiedSite(broker, f"chaos{next(_numbers)}")
+
+
+@pytest.fixture
+def upstream(tmp_path) -> Iterator[harness.Standin]:
+    with harness.standin(tmp_path, "--latency", "20", "--jitter", "20", "--keepalive", "0") as standin:
+        yield standin
