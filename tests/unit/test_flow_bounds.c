@@ -1,4 +1,7 @@
 /* Memory is bounded by the options: when a bound is reached no more is read, and when it is left reading goes on. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "tests/unit/flow_support.h"
 
 static void flow_bound_on_waiting_chats_stops_reading(void **state)
@@ -287,9 +290,55 @@ static void flow_gauges_count_each_state(void **state)
 	support_close(&support);
 }
 
+/* A key that no topic takes would have the reply refused for ever, and every other one with it. */
+static void flow_rejected_with_a_huge_key_is_replied_to_without_it(void **state)
+{
+	(void)state;
+	static char key[100000];
+	memset(key, 'k', sizeof(key));
+	struct support support;
+	support_open(&support);
+	struct record source = support_record();
+	source.key = bytes_at(key, sizeof(key));
+	source.value = BYTES_LITERAL("{");
+	support_take(&support, &source);
+	struct batch *batch = support_batch(&support);
+	assert_int_equal(batch->item_count, 2);
+	assert_false(bytes_is_given(batch->items[0].record->key));
+	assert_true(batch->items[0].record->value.size < 4096);
+	/* The dead letter is the original, whatever it is. */
+	assert_int_equal(batch->items[1].record->key.size, sizeof(key));
+	support_end_batch(&support, batch, BATCH_COMMITTED);
+	support_close(&support);
+}
+
+static void flow_rejected_with_many_headers_keeps_them_in_its_dead_letter(void **state)
+{
+	(void)state;
+	enum { HEADERS = 50000 };
+	struct record_header *headers = calloc(HEADERS, sizeof(*headers));
+	assert_non_null(headers);
+	for (int i = 0; i < HEADERS; i++)
+		headers[i] = (struct record_header){ .name = BYTES_LITERAL("h"), .value = BYTES_LITERAL("v") };
+	struct support support;
+	support_open(&support);
+	struct record source = support_record();
+	source.value = BYTES_LITERAL("{");
+	source.headers = (struct record_headers){ .items = headers, .count = HEADERS };
+	support_take(&support, &source);
+	free(headers);
+	struct batch *batch = support_batch(&support);
+	assert_int_equal(batch->item_count, 2);
+	assert_true(batch->items[1].record->headers.count > HEADERS);
+	support_end_batch(&support, batch, BATCH_COMMITTED);
+	support_close(&support);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(flow_rejected_with_a_huge_key_is_replied_to_without_it),
+		cmocka_unit_test(flow_rejected_with_many_headers_keeps_them_in_its_dead_letter),
 		cmocka_unit_test(flow_bound_on_waiting_chats_stops_reading),
 		cmocka_unit_test(flow_bound_on_unpublished_replies_stops_reading),
 		cmocka_unit_test(flow_bound_on_bytes_stops_reading),

@@ -3,6 +3,13 @@
 #include "schemas/dead_letter.h"
 #include "worker/core/flow_internal.h"
 
+/* A record key that stands in for an unreadable conversation id may be of any size; a reply that carries it could be
+ * refused by every topic, for ever. */
+static struct bytes addressable(const struct flow *flow, struct bytes id)
+{
+	return id.size <= flow->options.limits.id_bytes ? id : BYTES_NONE;
+}
+
 /* What all replies of a job have in common. */
 static struct chat_response describe(const struct flow *flow, const struct job *job, struct instant now)
 {
@@ -14,7 +21,7 @@ static struct chat_response describe(const struct flow *flow, const struct job *
 	return (struct chat_response){
 		.coding = job->request.coding,
 		.request_id = job->request.request_id,
-		.conversation_id = job->request.conversation_id,
+		.conversation_id = addressable(flow, job->request.conversation_id),
 		.attempts = job->requests_sent,
 		.received_ms = record->timestamp_ms >= 0 ? record->timestamp_ms : now.wall_ms,
 		.replied_ms = now.wall_ms,
@@ -55,7 +62,7 @@ static enum status write_reply(
 	enum status status = chat_response_write(response, &address, flow->options.reply_bytes_max, job->arena, reply);
 	if (status != STATUS_OK) return status;
 	/* The record key stands in where the request had no conversation id that could be read. */
-	if (!bytes_is_given(reply->key)) reply->key = job->record->key;
+	if (!bytes_is_given(reply->key)) reply->key = addressable(flow, job->record->key);
 	ASSERT(!reply->is_dead_letter);
 	ASSERT(reply->value.size <= flow->options.reply_bytes_max);
 	job->reply = reply;
@@ -193,8 +200,8 @@ static void make(struct flow *flow, struct job *job, struct chat_response *respo
 		has_letter = has_letter || wants_dead_letter(&flow->options, response->outcome);
 		status = write_reply(flow, job, response, topic);
 	}
-	/* The arena is sized for a record and its replies, so memory itself is missing; the process ends as librdkafka
-	 * would end it at its next allocation, and the promises hold as after any crash. */
+	/* The arena's ceiling covers a record and its replies (prepare() in flow_take.c), so memory itself is missing; the
+	 * process ends as librdkafka would end it at its next allocation, and the promises hold as after any crash. */
 	ASSERT(status == STATUS_OK);
 	if (has_letter) {
 		status = write_dead_letter(flow, job, false, now);
@@ -255,8 +262,11 @@ static void reply_refused(struct flow *flow, struct job *job, enum batch_item_fa
 		job->reply->topic = flow->options.responses_topic;
 		return;
 	}
-	/* Once; a topic that refuses even the controlled reply is misconfigured, and the batch waits for the cure. */
-	if (job->failure.reason == REASON_REPLY_TOO_LARGE) return;
+	/* A topic that refuses even the controlled reply is misconfigured; the default one may not be. */
+	if (job->failure.reason == REASON_REPLY_TOO_LARGE) {
+		job->reply->topic = flow->options.responses_topic;
+		return;
+	}
 	job->failure = (struct failure){ .reason = REASON_REPLY_TOO_LARGE, .action = FAILURE_ACTION_END };
 	struct chat_response response = describe(flow, job, now);
 	set_failure(flow, job, REASON_REPLY_TOO_LARGE, &response);

@@ -163,7 +163,9 @@ static void unmake(struct flow *flow, struct job *job, struct record **out_recor
 static struct job *prepare(struct flow *flow, struct record **record)
 {
 	ASSERT(*record != NULL);
-	struct job *job = job_new(record, flow->options.job_bytes_max);
+	/* What is made of a record grows with its headers, too: reply and dead letter have lists of them. */
+	size_t lists = (*record)->headers.count * 4 * sizeof(struct record_header);
+	struct job *job = job_new(record, flow->options.job_bytes_max + lists);
 	if (job == NULL) return NULL;
 	ASSERT(*record == NULL);
 	if (heap_set(&flow->due, &job->due, INT64_MAX) == STATUS_OK) return job;

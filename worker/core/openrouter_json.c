@@ -120,7 +120,8 @@ double openrouter_json_amount(yyjson_val *value)
 	memcpy(text, number.data, number.size);
 	text[number.size] = '\0';
 	double amount = strtod(text, NULL);
-	return isfinite(amount) && amount > 0 ? amount : 0;
+	if (!isfinite(amount) || amount < 0) return 0;
+	return amount < OPENROUTER_AMOUNT_MAX ? amount : OPENROUTER_AMOUNT_MAX;
 }
 
 void openrouter_json_append_text(struct buffer *buffer, struct bytes text)

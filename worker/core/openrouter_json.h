@@ -40,7 +40,10 @@ struct bytes openrouter_json_text(yyjson_val *value);
 /* A whole number that fits; -1 for everything else, negative ones too. */
 int64_t openrouter_json_count(yyjson_val *value);
 
-/* A finite number not below zero; 0 for everything else. */
+/* US dollars of one answer: more than this is a mistake of the service, and must not overflow what adds them up. */
+#define OPENROUTER_AMOUNT_MAX 1e6
+
+/* A finite number not below zero, at most OPENROUTER_AMOUNT_MAX; 0 for everything else. */
 double openrouter_json_amount(yyjson_val *value);
 
 /* Appends `text` without its NUL characters. */
