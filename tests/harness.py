@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -25,7 +24,7 @@ import msgpack
 import psutil
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from kafka_broker import Broker, die_with_parent
+from kafka_broker import Broker, die_with_parent, free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / os.environ.get("CHAT_BUILD", "build/dev")
@@ -79,9 +78,8 @@ def until(what: str, is_so: Callable[[], Any], timeout_s: float = 30.0) -> Any:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Not one of those that the kernel gives to clients, who could take it while a worker restarts."""
+    return free_ports(1)[0]
 
 
 @contextmanager

@@ -107,7 +107,8 @@
 	ROW(METRIC_SKIPPED_FINISHED, "chat_worker_skipped_finished_total", COUNTER, "", 1, "", METRICS_NO_LABELS,     \
 		METRICS_NO_BUCKETS, METRICS_SINGLE, "Records read again that were finished already.")                 \
 	ROW(METRIC_STALE_RESULTS, "chat_worker_stale_results_total", COUNTER, "", 1, "", METRICS_NO_LABELS,           \
-		METRICS_NO_BUCKETS, METRICS_SINGLE, "Answers that came after their partition had moved away.")        \
+		METRICS_NO_BUCKETS, METRICS_SINGLE,                                                                   \
+		"Results nobody waited for: deadline over, or partition moved away.")                                 \
 	ROW(METRIC_KEY_MISMATCH, "chat_worker_key_mismatch_total", COUNTER, "", 1, "", METRICS_NO_LABELS,             \
 		METRICS_NO_BUCKETS, METRICS_SINGLE, "Requests whose record key is not their conversation id.")        \
 	ROW(METRIC_UNKNOWN_FIELDS, "chat_worker_unknown_fields_total", COUNTER, "", 1, "", METRICS_NO_LABELS,         \

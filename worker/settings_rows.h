@@ -115,17 +115,17 @@
 	ROW(breaker, open_ms, INT, "5000", 1, SETTINGS_MS_MAX, "ms", "", "How long it stays open at first.")         \
 	ROW(breaker, open_max_ms, INT, "60000", 1, SETTINGS_MS_MAX, "ms", "", "How long it stays open at most.")
 
-#define SETTINGS_WORKER(ROW)                                                                                     \
-	ROW(worker, threads, INT, "2", 1, 64, "threads", "", "Threads that talk to the model service.")          \
-	ROW(worker, max_in_flight, INT, "1000", 1, 100000, "chats", "", "Attempts that run at once.")            \
-	ROW(worker, max_waiting, INT, "20000", 1, 10000000, "chats", "",                                         \
-		"Chats taken that have not been replied to; then reading stops.")                                \
-	ROW(worker, max_bytes, INT, "268435456", 1048576, SETTINGS_BYTES_MAX, "bytes", "",                       \
-		"Memory of chats taken that have not been replied to; then reading stops.")                      \
-	ROW(worker, drain_ms, INT, "25000", 0, SETTINGS_MS_MAX, "ms", "",                                        \
-		"After SIGTERM: how long running chats may still take.")                                         \
-	ROW(worker, grace_ms, INT, "0", 0, SETTINGS_MS_MAX, "ms", "",                                            \
-		"Time between SIGTERM and SIGKILL of whatever runs the worker, only to check drain_ms against; " \
+#define SETTINGS_WORKER(ROW)                                                                                      \
+	ROW(worker, threads, INT, "2", 1, 64, "threads", "", "Threads that talk to the model service.")           \
+	ROW(worker, max_in_flight, INT, "1000", 1, 100000, "chats", "", "Attempts that run at once.")             \
+	ROW(worker, max_waiting, INT, "20000", 1, 10000000, "chats", "",                                          \
+		"Chats taken that have not been replied to; then reading stops.")                                 \
+	ROW(worker, max_bytes, INT, "268435456", 1048576, SETTINGS_BYTES_MAX, "bytes", "",                        \
+		"Memory of chats taken that have not been replied to; then reading stops.")                       \
+	ROW(worker, drain_ms, INT, "25000", 0, SETTINGS_MS_MAX, "ms", "",                                         \
+		"After SIGTERM: time to end. The last 5 s of it, or half of less than 10 s, are for publishing.") \
+	ROW(worker, grace_ms, INT, "0", 0, SETTINGS_MS_MAX, "ms", "",                                             \
+		"Time between SIGTERM and SIGKILL of whatever runs the worker, only to check drain_ms against; "  \
 		"0: not known.")
 
 #define SETTINGS_PUBLISH(ROW)                                                                                     \

@@ -223,13 +223,15 @@ static void turn(struct worker *worker)
 	struct instant now = clock_now();
 	if (signals_take(&worker->signals)) begin_drain(worker, now);
 	if (source_serve(worker->source) != STATUS_OK) worker->is_fatal = true;
+	/* A rebalance may have waited for the publisher; time must not run backwards for the flow. */
+	now = clock_now();
 	take_results(worker, now);
 	take_batch(worker, now);
 	flow_tick(worker->flow, now);
+	tell_health(worker, now); /* here, where every deadline that has passed was served */
 	if (has_input || count <= 0) take_records(worker, now);
 	start_calls(worker, now);
 	put_batch(worker, now);
-	tell_health(worker, now);
 }
 
 static bool is_over(const struct worker *worker)

@@ -8,7 +8,7 @@
 static struct timespec deadline_in(int timeout_ms)
 {
 	struct timespec end;
-	int result = clock_gettime(CLOCK_REALTIME, &end);
+	int result = clock_gettime(CLOCK_MONOTONIC, &end);
 	ASSERT(result == 0);
 	end.tv_sec += timeout_ms / 1000;
 	end.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
@@ -22,7 +22,7 @@ static struct timespec deadline_in(int timeout_ms)
 enum status kafka_close_thread(pthread_t thread, int timeout_ms)
 {
 	struct timespec end = deadline_in(timeout_ms > 0 ? timeout_ms : 0);
-	if (pthread_timedjoin_np(thread, NULL, &end) == 0) return STATUS_OK;
+	if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &end) == 0) return STATUS_OK;
 	(void)pthread_detach(thread);
 	return STATUS_TIMEOUT;
 }
