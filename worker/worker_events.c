@@ -258,6 +258,7 @@ void worker_events_gauges(
 	metrics_set(events->metrics, METRIC_INFLIGHT, (int64_t)gauges.in_flight);
 	metrics_set(events->metrics, METRIC_WAITING, (int64_t)gauges.ready);
 	metrics_set(events->metrics, METRIC_ASSIGNED_PARTITIONS, (int64_t)gauges.partitions);
+	metrics_set(events->metrics, METRIC_RETRY_BUDGET, gauges.retry_budget);
 	size_t count;
 	const int32_t *partitions = source_partitions(source, &count);
 	for (size_t i = 0; i < count; i++)

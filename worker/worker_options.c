@@ -137,6 +137,10 @@ static void fill_bounds(struct flow_options *flow, const struct settings *settin
 		.backoff_ms = settings->retry.backoff_ms,
 		.backoff_max_ms = settings->retry.backoff_max_ms,
 	};
+	flow->budget = (struct retry_budget_options){
+		.earned = (int64_t)(settings->retry.budget_ratio * RETRY_BUDGET_COST + 0.5),
+		.max = settings->retry.budget_max * RETRY_BUDGET_COST,
+	};
 	flow->stall_ms = settings->openrouter.stall_timeout_ms;
 	flow->in_flight_max = (size_t)settings->worker.max_in_flight;
 	flow->waiting_max = (size_t)settings->worker.max_waiting;

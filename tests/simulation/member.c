@@ -29,6 +29,7 @@ static struct flow_options options_of(struct world *world)
 			.first_content_max_ms = 3500,
 			.backoff_ms = 100,
 			.backoff_max_ms = 800 },
+		.budget = { .earned = 200, .max = 4000 },
 		.models = models,
 		.model_count = 2,
 		.stall_ms = 2500,

@@ -61,6 +61,7 @@ static struct flow_options default_options(struct support *support)
 			.first_content_max_ms = 3500,
 			.backoff_ms = 100,
 			.backoff_max_ms = 800 },
+		.budget = { .earned = 200, .max = 50000 },
 		.models = models,
 		.model_count = 2,
 		.stall_ms = 2500,
@@ -218,7 +219,7 @@ void support_answer(struct support *support, struct call *call)
 	flow_call_done(support->flow, call, support->now);
 }
 
-static void end_failed(struct support *support, struct call *call, struct failure failure)
+void support_fail_as(struct support *support, struct call *call, struct failure failure)
 {
 	call->ended_ms = support->now.mono_ms;
 	call->result.failure = failure;
@@ -227,12 +228,12 @@ static void end_failed(struct support *support, struct call *call, struct failur
 
 void support_fail(struct support *support, struct call *call, enum reason reason, enum failure_action action)
 {
-	end_failed(support, call, (struct failure){ .reason = reason, .action = action, .retry_after_ms = -1 });
+	support_fail_as(support, call, (struct failure){ .reason = reason, .action = action, .retry_after_ms = -1 });
 }
 
 void support_fail_wait(struct support *support, struct call *call, int64_t retry_after_ms)
 {
-	end_failed(support, call,
+	support_fail_as(support, call,
 		(struct failure){ .reason = REASON_RATE_LIMITED,
 			.action = FAILURE_ACTION_SAME,
 			.http_status = 429,

@@ -60,6 +60,7 @@ void support_no_call(struct support *support);
 /* Ends a call now, one HTTP request having been sent when it was handed over. */
 void support_answer(struct support *support, struct call *call);
 void support_fail(struct support *support, struct call *call, enum reason reason, enum failure_action action);
+void support_fail_as(struct support *support, struct call *call, struct failure failure);
 void support_fail_wait(struct support *support, struct call *call, int64_t retry_after_ms);
 /* A chat that is taken, called and answered. */
 void support_chat_done(struct support *support, int32_t partition, int64_t offset, const char *conversation);

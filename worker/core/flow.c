@@ -52,6 +52,7 @@ struct flow *flow_new(const struct flow_options *options)
 	heap_init(&flow->due, SIZE_MAX / sizeof(void *) / 2);
 	flow->abort_backoff_ms = FLOW_ABORT_BACKOFF_MS;
 	flow->held_due_ms = INT64_MAX;
+	flow_guard_init(flow);
 
 	flow->lanes = lanes_new(key);
 	flow->slots = calloc(options->in_flight_max, sizeof(struct flow_slot));
@@ -375,6 +376,7 @@ void flow_gauges(const struct flow *flow, struct flow_gauges *out_gauges)
 		.bytes = flow->bytes,
 		.partitions = flow->partition_count,
 		.oldest_overdue_ms = first == NULL ? INT64_MAX : first->due,
+		.retry_budget = flow->guard.budget.tokens,
 	};
 }
 

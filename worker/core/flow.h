@@ -30,6 +30,7 @@
 #include "worker/core/flow_events.h"
 #include "worker/core/history.h"
 #include "worker/core/retry.h"
+#include "worker/core/retry_budget.h"
 
 struct flow;
 
@@ -38,6 +39,7 @@ struct flow_options {
 	struct chat_limits limits;
 	struct history_limits history;
 	struct retry_options retry;
+	struct retry_budget_options budget; /* of the process, and of each model */
 
 	const struct bytes *models; /* in order of preference; at least one */
 	size_t model_count;
@@ -143,6 +145,7 @@ struct flow_gauges {
 	size_t in_flight, waiting, ready, replies, lanes, bytes, partitions;
 	int64_t oldest_overdue_ms; /* monotonic: the earliest deadline or end of a back-off that still waits for
 	                              flow_tick(); INT64_MAX = none */
+	int64_t retry_budget;      /* of the process, thousandths of a retry */
 };
 void flow_gauges(const struct flow *flow, struct flow_gauges *out_gauges);
 

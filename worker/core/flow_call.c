@@ -107,6 +107,7 @@ static void start(struct flow *flow, struct job *job, struct call *call, struct 
 	job->retry.attempts++;
 	job->retry.model_attempts++;
 	if (job->first_call_ms == 0) job->first_call_ms = now.mono_ms;
+	flow_guard_began(flow, job);
 	list_unlink(&job->queue);
 	flow->ready_count--;
 	job_change(job, JOB_CALLING);
@@ -256,6 +257,7 @@ static void on_failure(struct flow *flow, struct job *job, const struct call *ca
 	struct retry_decision decision = retry_decide(
 		&flow->options.retry, &job->retry, &job->failure, now.mono_ms, job->deadline_ms, &flow->random);
 	if (decision.step == RETRY_STEP_TRIM && !trim(job)) decision.step = RETRY_STEP_END;
+	if (decision.step != RETRY_STEP_END && !flow_guard_spend(flow, job, now)) decision.step = RETRY_STEP_END;
 	tell_attempt(flow, job, call, decision.step);
 	if (decision.step == RETRY_STEP_END) {
 		flow_reply_failure(flow, job, now);

@@ -3,6 +3,7 @@
  * flow.c        life, partitions, time, drain          flow_call.c   attempts: starting, ending, deciding
  * flow_take.c   records in                             flow_reply.c  replies and dead letters
  * flow_batch.c  batches out and back                    flow_check.c  what holds between calls
+ * flow_guard.c  may a call be made?
  *
  * Where a job is, by state: WAITING in its lane, and on `heads` when its turn has come; READY on `ready`; CALLING in `slots`; BACKOFF in `due` until the
  * back-off ends; REPLIED on `replies`; PUBLISHING on `publishing`. From WAITING to BACKOFF its deadline (or the end of
@@ -13,6 +14,7 @@
 #include "worker/core/flow.h"
 #include "worker/core/lanes.h"
 #include "worker/core/ledger.h"
+#include "worker/core/model_names.h"
 
 enum {
 	FLOW_PARTITIONS_MAX = 100000,     /* ids beyond this are refused: Kafka itself does not go so far per topic */
@@ -41,6 +43,18 @@ struct flow_slot {
 	struct list link; /* on `free_slots` or `cancels` */
 };
 
+/* What is known of one model, by its number. */
+struct flow_model {
+	struct retry_budget budget;
+};
+
+/* What stands before a call. */
+struct flow_guard {
+	struct model_names names;
+	struct flow_model models[MODEL_NAMES_COUNT];
+	struct retry_budget budget; /* of the process */
+};
+
 struct flow {
 	struct flow_options options;
 	struct random random;
@@ -57,6 +71,7 @@ struct flow {
 	struct list free_slots;
 	struct list cancels;
 	uint64_t call_serial;
+	struct flow_guard guard;
 
 	struct batch *batch; /* under way, owned by the publisher; NULL = none */
 	struct list publishing;
@@ -105,6 +120,13 @@ void flow_call_again(struct flow *flow, struct job *job);
 void flow_drop_call(struct flow *flow, struct job *job);
 /* The job's deadline comes while it is being called: as flow_drop_call(), and the attempt counts. */
 void flow_time_out_call(struct flow *flow, struct job *job, struct instant now);
+
+/* flow_guard.c */
+void flow_guard_init(struct flow *flow);
+/* The job's attempt begins; it is counted already. */
+void flow_guard_began(struct flow *flow, const struct job *job);
+/* Pays for a repeat of the job's failed attempt, before its model is changed. False: there is no budget for it. */
+bool flow_guard_spend(struct flow *flow, const struct job *job, struct instant now);
 
 /* flow_reply.c: each makes the reply, queues it, and puts the next job of the lane on `heads`. */
 void flow_reply_answer(struct flow *flow, struct job *job, const struct chat_answer *answer, const struct call *call,
