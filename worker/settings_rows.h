@@ -112,8 +112,8 @@
 	ROW(breaker, window_ms, INT, "10000", 100, SETTINGS_MS_MAX, "ms", "", "The past that a model is judged by.") \
 	ROW(breaker, min_calls, INT, "20", 1, 1000000, "calls", "", "Calls in the window before a judgement.")       \
 	ROW(breaker, failure_ratio, FLOAT, "0.5", 0.01, 1, "", "", "Failed share of calls that opens the breaker.")  \
-	ROW(breaker, open_ms, INT, "5000", 1, SETTINGS_MS_MAX, "ms", "", "How long it stays open at first.")         \
-	ROW(breaker, open_max_ms, INT, "60000", 1, SETTINGS_MS_MAX, "ms", "", "How long it stays open at most.")
+	ROW(breaker, open_ms, INT, "1000", 1, SETTINGS_MS_MAX, "ms", "", "How long it stays open at first.")         \
+	ROW(breaker, open_max_ms, INT, "3000", 1, SETTINGS_MS_MAX, "ms", "", "How long it stays open at most.")
 
 #define SETTINGS_WORKER(ROW)                                                                                      \
 	ROW(worker, threads, INT, "2", 1, 64, "threads", "", "Threads that talk to the model service.")           \

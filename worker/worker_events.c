@@ -179,6 +179,15 @@ static enum log_level notice_level(enum flow_notice notice, enum metric_index *o
 	ASSERT_UNREACHABLE();
 }
 
+static void on_breaker(void *context, struct bytes model, enum breaker_state state)
+{
+	struct worker_events *events = context;
+	enum log_level level = state == BREAKER_OPEN ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
+	log_event(events->log, level, "breaker",
+		LOG_FIELDS(log_text("model", bytes_is_given(model) ? model : BYTES_LITERAL("all")),
+			log_string("state", breaker_state_word(state))));
+}
+
 static void on_notice(void *context, enum flow_notice notice, int32_t partition, int64_t offset)
 {
 	struct worker_events *events = context;
@@ -224,6 +233,7 @@ struct flow_events worker_events_table(struct worker_events *events)
 		.on_attempt = on_attempt,
 		.on_reply = on_reply,
 		.on_committed = on_committed,
+		.on_breaker = on_breaker,
 		.on_notice = on_notice,
 	};
 }
@@ -250,6 +260,19 @@ static void set_partition_gauges(struct worker_events *events, const struct flow
 	metric_set(partition_series(events, METRIC_OLDEST_OPEN, partition), oldest_ms);
 }
 
+static void set_guard_gauges(struct worker_events *events, const struct flow *flow, int64_t mono_ms)
+{
+	struct flow_guard_gauges gauges;
+	flow_guard_gauges(flow, mono_ms, &gauges);
+	metrics_set(events->metrics, METRIC_RETRY_BUDGET, gauges.retry_budget);
+	metrics_set(events->metrics, METRIC_RETRY_AFTER, gauges.retry_after_ms);
+	for (int i = 0; i < (int)BREAKER_STATE_COUNT; i++) {
+		struct bytes word = bytes_of(breaker_state_word((enum breaker_state)i));
+		metric_set(
+			metrics_series(events->metrics, METRIC_BREAKER_STATE, &word, 1), (int64_t)gauges.breakers[i]);
+	}
+}
+
 void worker_events_gauges(
 	struct worker_events *events, const struct flow *flow, const struct source *source, int64_t mono_ms)
 {
@@ -258,7 +281,7 @@ void worker_events_gauges(
 	metrics_set(events->metrics, METRIC_INFLIGHT, (int64_t)gauges.in_flight);
 	metrics_set(events->metrics, METRIC_WAITING, (int64_t)gauges.ready);
 	metrics_set(events->metrics, METRIC_ASSIGNED_PARTITIONS, (int64_t)gauges.partitions);
-	metrics_set(events->metrics, METRIC_RETRY_BUDGET, gauges.retry_budget);
+	set_guard_gauges(events, flow, mono_ms);
 	size_t count;
 	const int32_t *partitions = source_partitions(source, &count);
 	for (size_t i = 0; i < count; i++)

@@ -141,6 +141,13 @@ static void fill_bounds(struct flow_options *flow, const struct settings *settin
 		.earned = (int64_t)(settings->retry.budget_ratio * RETRY_BUDGET_COST + 0.5),
 		.max = settings->retry.budget_max * RETRY_BUDGET_COST,
 	};
+	flow->breaker = (struct breaker_options){
+		.window_ms = settings->breaker.window_ms,
+		.min_calls = settings->breaker.min_calls,
+		.failure_ratio = settings->breaker.failure_ratio,
+		.open_ms = settings->breaker.open_ms,
+		.open_max_ms = settings->breaker.open_max_ms,
+	};
 	flow->stall_ms = settings->openrouter.stall_timeout_ms;
 	flow->in_flight_max = (size_t)settings->worker.max_in_flight;
 	flow->waiting_max = (size_t)settings->worker.max_waiting;

@@ -51,6 +51,13 @@ static void on_notice(void *context, enum flow_notice notice, int32_t partition,
 	support->notice_offset = offset;
 }
 
+static void on_breaker(void *context, struct bytes model, enum breaker_state state)
+{
+	struct support *support = context;
+	assert_true(!bytes_is_given(model) || model.size > 0);
+	support->breakers[state]++;
+}
+
 static struct flow_options default_options(struct support *support)
 {
 	return (struct flow_options){
@@ -62,6 +69,11 @@ static struct flow_options default_options(struct support *support)
 			.backoff_ms = 100,
 			.backoff_max_ms = 800 },
 		.budget = { .earned = 200, .max = 50000 },
+		.breaker = { .window_ms = 10000,
+			.min_calls = 20,
+			.failure_ratio = 0.5,
+			.open_ms = 1000,
+			.open_max_ms = 4000 },
 		.models = models,
 		.model_count = 2,
 		.stall_ms = 2500,
@@ -92,6 +104,7 @@ static struct flow_options default_options(struct support *support)
 			.on_attempt = on_attempt,
 			.on_reply = on_reply,
 			.on_committed = on_committed,
+			.on_breaker = on_breaker,
 			.on_notice = on_notice },
 	};
 }
@@ -334,6 +347,13 @@ struct flow_gauges support_gauges(const struct support *support)
 {
 	struct flow_gauges gauges;
 	flow_gauges(support->flow, &gauges);
+	return gauges;
+}
+
+struct flow_guard_gauges support_guard(const struct support *support)
+{
+	struct flow_guard_gauges gauges;
+	flow_guard_gauges(support->flow, support->now.mono_ms, &gauges);
 	return gauges;
 }
 

@@ -24,7 +24,8 @@ struct support {
 	struct arena *arena; /* of what support_reply() read */
 
 	long notices[SUPPORT_NOTICES];
-	int32_t notice_partition; /* of the last one */
+	long breakers[BREAKER_STATE_COUNT]; /* changes to each state that were told */
+	int32_t notice_partition;           /* of the last one */
 	int64_t notice_offset;
 	long taken, attempts, replies, committed;
 	enum retry_step step;                     /* after the last attempt */
@@ -84,6 +85,7 @@ const struct batch_progress *support_progress(const struct batch *batch, int32_t
 struct chat_client_response support_only_reply(struct support *support);
 
 struct flow_gauges support_gauges(const struct support *support);
+struct flow_guard_gauges support_guard(const struct support *support);
 bool support_contains(struct bytes view, const char *text);
 
 #endif

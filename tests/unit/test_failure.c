@@ -423,9 +423,49 @@ static void failure_retry_after_takes_no_junk(void **state)
 	assert_int_equal(failure_retry_after(BYTES_NONE, false, 0), -1);
 }
 
+/* Only what speaks against the model or the way to it may open a breaker. */
+static void failure_blame_callers_faults_are_nobodys(void **state)
+{
+	(void)state;
+	for (int status = 300; status <= 599; status++) {
+		struct failure_sign sign = { .http_status = status, .retryable = -1, .retry_after_ms = -1 };
+		struct failure failure = failure_of_sign(&sign);
+		bool is_callers = (status >= 400 && status < 500 && status != 408 && status != 429);
+		bool is_edges = (status >= 520 && status <= 527 && status != 524) || status == 530;
+		enum failure_blame blame = is_callers ? FAILURE_BLAME_NOBODY
+					   : is_edges ? FAILURE_BLAME_EDGE
+						      : FAILURE_BLAME_MODEL;
+		if (failure_blame(&failure) != blame) fail_msg("status %d", status);
+	}
+}
+
+static void failure_blame_of_transport_and_defects(void **state)
+{
+	(void)state;
+	for (int end = TRANSPORT_DNS; end <= (int)TRANSPORT_CERTIFICATE; end++) {
+		struct failure failure = failure_of_transport((enum transport_end)end, true);
+		assert_int_equal(failure_blame(&failure), FAILURE_BLAME_EDGE);
+	}
+	struct failure failure = failure_of_transport(TRANSPORT_TIMEOUT, true);
+	assert_int_equal(failure_blame(&failure), FAILURE_BLAME_MODEL);
+	failure = failure_of_transport(TRANSPORT_TIMEOUT, false);
+	assert_int_equal(failure_blame(&failure), FAILURE_BLAME_EDGE);
+	failure = failure_of_transport(TRANSPORT_INTERNAL, false);
+	assert_int_equal(failure_blame(&failure), FAILURE_BLAME_NOBODY);
+	failure = failure_of_defect(ANSWER_DEFECT_BLANK);
+	assert_int_equal(failure_blame(&failure), FAILURE_BLAME_MODEL);
+	/* The request left no room for an answer. */
+	failure = failure_of_defect(ANSWER_DEFECT_REASONING);
+	assert_int_equal(failure_blame(&failure), FAILURE_BLAME_NOBODY);
+	failure = failure_of_defect(ANSWER_DEFECT_FILTERED);
+	assert_int_equal(failure_blame(&failure), FAILURE_BLAME_NOBODY);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(failure_blame_callers_faults_are_nobodys),
+		cmocka_unit_test(failure_blame_of_transport_and_defects),
 		cmocka_unit_test(failure_each_status_has_its_reason_and_action),
 		cmocka_unit_test(failure_each_type_has_its_reason_and_action),
 		cmocka_unit_test(failure_each_availability_code_has_its_reason_and_action),

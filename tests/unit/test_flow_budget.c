@@ -13,6 +13,8 @@ static void open_with(struct support *support, struct retry_budget_options budge
 {
 	support_init(support);
 	support->options.budget = budget;
+	/* Breakers stay out of it. */
+	support->options.breaker.min_calls = 1000000;
 	support_start(support);
 	support_assign(support, 0, -1, BYTES_NONE);
 }
@@ -39,7 +41,7 @@ static void flow_budget_empty_bucket_ends_the_chat_with_its_last_reason(void **s
 	struct support support;
 	open_with(&support, (struct retry_budget_options){ .earned = 0, .max = 2000 });
 	assert_int_equal(fail_chat(&support, 0), 3);
-	assert_int_equal(support_gauges(&support).retry_budget, 0);
+	assert_int_equal(support_guard(&support).retry_budget, 0);
 	/* The second's own retry, then none. */
 	assert_int_equal(fail_chat(&support, 1), 2);
 	support_take_chat(&support, 0, 2, "c");
@@ -70,11 +72,11 @@ static void flow_budget_is_earned_by_first_attempts_only(void **state)
 	open_with(&support, (struct retry_budget_options){ .earned = 100, .max = 5000 });
 	support_take_chat(&support, 0, 0, "c");
 	support_fail_as(&support, support_call(&support), overloaded);
-	assert_int_equal(support_gauges(&support).retry_budget, 4000);
+	assert_int_equal(support_guard(&support).retry_budget, 4000);
 	support_answer(&support, support_call(&support));
-	assert_int_equal(support_gauges(&support).retry_budget, 4000);
+	assert_int_equal(support_guard(&support).retry_budget, 4000);
 	support_chat_done(&support, 0, 1, "c");
-	assert_int_equal(support_gauges(&support).retry_budget, 4100);
+	assert_int_equal(support_guard(&support).retry_budget, 4100);
 	support_close(&support);
 }
 
@@ -85,7 +87,7 @@ static void flow_budget_attempt_that_sent_nothing_costs_a_quarter(void **state)
 	open_with(&support, (struct retry_budget_options){ .earned = 0, .max = 5000 });
 	support_take_chat(&support, 0, 0, "c");
 	support_fail_as(&support, support_call(&support), failure_of_transport(TRANSPORT_CONNECT, false));
-	assert_int_equal(support_gauges(&support).retry_budget, 4750);
+	assert_int_equal(support_guard(&support).retry_budget, 4750);
 	support_close(&support);
 }
 
@@ -99,7 +101,7 @@ static void flow_budget_nothing_is_paid_without_a_retry(void **state)
 	support_fail(&support, support_call(&support), REASON_BAD_REQUEST, FAILURE_ACTION_END);
 	support_take_chat(&support, 0, 1, "c");
 	support_fail(&support, support_call(&support), REASON_CONTEXT_LENGTH, FAILURE_ACTION_TRIM);
-	assert_int_equal(support_gauges(&support).retry_budget, 5000);
+	assert_int_equal(support_guard(&support).retry_budget, 5000);
 	support_close(&support);
 }
 
@@ -125,7 +127,7 @@ static void flow_budget_model_that_fails_pays_alone(void **state)
 	}
 	for (int64_t offset = 1; offset < 4; offset++)
 		support_chat_done(&support, 0, offset, "good");
-	assert_int_equal(support_gauges(&support).retry_budget, 1000);
+	assert_int_equal(support_guard(&support).retry_budget, 1000);
 	support_take_chat(&support, 0, 4, "good");
 	support_fail_as(&support, support_call(&support), overloaded);
 	assert_int_equal(support.step, RETRY_STEP_NEXT);

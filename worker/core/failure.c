@@ -286,3 +286,45 @@ struct failure failure_of_defect(enum answer_defect defect)
 	failure.maybe_sent = true;
 	return failure;
 }
+
+enum failure_blame failure_blame(const struct failure *failure)
+{
+	ASSERT(failure->reason != REASON_NONE);
+	if (failure->breaks_edge) return FAILURE_BLAME_EDGE;
+	switch (failure->reason) {
+	case REASON_TIMEOUT:
+	case REASON_CONNECT:
+	case REASON_DNS:
+	case REASON_TLS:
+	case REASON_RATE_LIMITED:
+	case REASON_OVERLOADED:
+	case REASON_UPSTREAM_ERROR:
+	case REASON_UPSTREAM_INVALID:
+	case REASON_STREAM_BROKEN:
+		return FAILURE_BLAME_MODEL;
+	case REASON_EMPTY_ANSWER:
+		/* The request leaves no room for an answer, then. */
+		return failure->action == FAILURE_ACTION_NEXT_ONLY ? FAILURE_BLAME_NOBODY : FAILURE_BLAME_MODEL;
+	case REASON_NONE:
+	case REASON_DECODE:
+	case REASON_SCHEMA:
+	case REASON_BAD_REQUEST:
+	case REASON_TOO_LARGE:
+	case REASON_UNSUPPORTED_MEDIA_TYPE:
+	case REASON_MODEL_NOT_ALLOWED:
+	case REASON_CONTEXT_LENGTH:
+	case REASON_NO_PROVIDER:
+	case REASON_AUTH:
+	case REASON_CREDITS:
+	case REASON_MODEL_UNAVAILABLE:
+	case REASON_MODERATED:
+	case REASON_REFUSED:
+	case REASON_DEADLINE:
+	case REASON_BREAKER_OPEN:
+	case REASON_SHUTDOWN:
+	case REASON_REPLY_TOO_LARGE:
+	case REASON_INTERNAL:
+		return FAILURE_BLAME_NOBODY;
+	}
+	ASSERT_UNREACHABLE();
+}

@@ -72,6 +72,16 @@ struct failure failure_of_sign(const struct failure_sign *sign);
  * is told as TIMEOUT with END: whoever cancelled it knows better. */
 struct failure failure_of_transport(enum transport_end end, bool sent);
 
+/* Whom a failed attempt speaks against. */
+enum failure_blame {
+	FAILURE_BLAME_NOBODY, /* the caller's request, the account, or the worker itself */
+	FAILURE_BLAME_MODEL,
+	FAILURE_BLAME_EDGE, /* the way to the upstream, whatever the model */
+};
+
+/* Never asked about REASON_NONE. */
+enum failure_blame failure_blame(const struct failure *failure);
+
 /* A whole, well-formed response that is not an answer. */
 enum answer_defect {
 	ANSWER_DEFECT_INVALID,    /* not JSON, HTML, truncated JSON, wrong types */

@@ -265,7 +265,7 @@ static void on_deadline(struct flow *flow, struct job *job, struct instant now)
 		return;
 	case JOB_BACKOFF:
 		if (job->deadline_ms > now.mono_ms)
-			flow_call_again(flow, job);
+			flow_call_again(flow, job, now);
 		else
 			flow_reply_failure(flow, job, now);
 		return;
@@ -376,7 +376,6 @@ void flow_gauges(const struct flow *flow, struct flow_gauges *out_gauges)
 		.bytes = flow->bytes,
 		.partitions = flow->partition_count,
 		.oldest_overdue_ms = first == NULL ? INT64_MAX : first->due,
-		.retry_budget = flow->guard.budget.tokens,
 	};
 }
 

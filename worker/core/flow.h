@@ -14,6 +14,8 @@
  *   - the progress in a batch covers exactly what is committed already and what the batch itself carries;
  *   - replies of a conversation enter batches in the order of its requests;
  *   - nothing of a partition that was given up enters a batch that is made later;
+ *   - no call is made of a model whose breaker is open, nor of any while that of the way to the upstream is; a chat goes on to
+ *     its next model then, and gets its fallback at once when none is left;
  *   - a reply is made by the chat's deadline less the publish reserve; only a chat whose predecessors in the same
  *     conversation have later deadlines of their own waits for them: order goes before time there;
  *   - memory is bounded by the options: when a bound is reached, flow_wants() turns false.
@@ -26,6 +28,7 @@
 #include "common/clock.h"
 #include "schemas/record.h"
 #include "worker/core/batch.h"
+#include "worker/core/breaker.h"
 #include "worker/core/call.h"
 #include "worker/core/flow_events.h"
 #include "worker/core/history.h"
@@ -40,6 +43,7 @@ struct flow_options {
 	struct history_limits history;
 	struct retry_options retry;
 	struct retry_budget_options budget; /* of the process, and of each model */
+	struct breaker_options breaker;     /* of each model, and of the whole upstream */
 
 	const struct bytes *models; /* in order of preference; at least one */
 	size_t model_count;
@@ -145,9 +149,16 @@ struct flow_gauges {
 	size_t in_flight, waiting, ready, replies, lanes, bytes, partitions;
 	int64_t oldest_overdue_ms; /* monotonic: the earliest deadline or end of a back-off that still waits for
 	                              flow_tick(); INT64_MAX = none */
-	int64_t retry_budget;      /* of the process, thousandths of a retry */
 };
 void flow_gauges(const struct flow *flow, struct flow_gauges *out_gauges);
+
+/* What stands before calls. */
+struct flow_guard_gauges {
+	size_t breakers[BREAKER_STATE_COUNT]; /* how many are in each state */
+	int64_t retry_budget;                 /* of the process, thousandths of a retry */
+	int64_t retry_after_ms;               /* how long the upstream still asks to be left alone; 0 = it does not */
+};
+void flow_guard_gauges(const struct flow *flow, int64_t now_mono_ms, struct flow_guard_gauges *out_gauges);
 
 struct flow_partition_gauges {
 	int64_t watermark;

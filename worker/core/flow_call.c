@@ -13,27 +13,28 @@ static void make_ready(struct flow *flow, struct job *job)
 	flow_set_due(flow, job, job->deadline_ms);
 }
 
-/* A head needs no call when it was turned down, or when its time is over. */
-static bool needs_no_call(struct job *job, struct instant now)
+/* A head gets no call when it was turned down, when its time is over, or when there is nobody to call. */
+static bool needs_no_call(struct flow *flow, struct job *job, struct instant now)
 {
 	ASSERT(job->retry.attempts == 0);
 	if (job->rejection.reason != REASON_NONE) {
 		job->failure = (struct failure){ .reason = job->rejection.reason, .action = FAILURE_ACTION_END };
 		return true;
 	}
-	if (job->deadline_ms - now.mono_ms >= RETRY_FIRST_MIN_MS) return false;
+	if (job->deadline_ms - now.mono_ms >= RETRY_FIRST_MIN_MS) return !flow_guard_choose(flow, job, now);
 	job->failure = (struct failure){ .reason = REASON_DEADLINE, .action = FAILURE_ACTION_END };
 	return true;
 }
 
 void flow_begin_heads(struct flow *flow, struct instant now)
 {
+	flow_guard_sweep(flow, now);
 	struct list *node;
 	while ((node = list_pop_front(&flow->heads)) != NULL) {
 		struct job *job = LIST_ELEMENT(node, struct job, queue);
 		ASSERT(job->state == JOB_WAITING);
 		ASSERT(lanes_is_head(job));
-		if (needs_no_call(job, now)) {
+		if (needs_no_call(flow, job, now)) {
 			flow_reply_failure(flow, job, now);
 			continue;
 		}
@@ -42,10 +43,14 @@ void flow_begin_heads(struct flow *flow, struct instant now)
 	}
 }
 
-void flow_call_again(struct flow *flow, struct job *job)
+void flow_call_again(struct flow *flow, struct job *job, struct instant now)
 {
 	ASSERT(job->state == JOB_BACKOFF);
 	ASSERT(job->failure.reason != REASON_NONE);
+	if (!flow_guard_choose(flow, job, now)) {
+		flow_reply_failure(flow, job, now);
+		return;
+	}
 	make_ready(flow, job);
 	list_push_front(&flow->ready, &job->queue);
 }
@@ -107,7 +112,7 @@ static void start(struct flow *flow, struct job *job, struct call *call, struct 
 	job->retry.attempts++;
 	job->retry.model_attempts++;
 	if (job->first_call_ms == 0) job->first_call_ms = now.mono_ms;
-	flow_guard_began(flow, job);
+	flow_guard_began(flow, job, slot, now);
 	list_unlink(&job->queue);
 	flow->ready_count--;
 	job_change(job, JOB_CALLING);
@@ -123,15 +128,20 @@ static struct call *make_call(struct flow *flow, const struct job *job)
 	return call;
 }
 
-/* The next job to call; those whose time ran out while they waited for a slot get their replies. */
+/* The next job to call; those whose time ran out while they waited for a slot, or that nobody is left for, get their
+ * replies. */
 static struct job *next_ready(struct flow *flow, struct instant now)
 {
 	struct list *node;
 	while ((node = list_first(&flow->ready)) != NULL) {
 		struct job *job = LIST_ELEMENT(node, struct job, queue);
 		ASSERT(job->state == JOB_READY);
-		if (job->deadline_ms - now.mono_ms >= RETRY_FIRST_MIN_MS) return job;
-		flow_reply_unstarted(flow, job, now);
+		bool has_time = job->deadline_ms - now.mono_ms >= RETRY_FIRST_MIN_MS;
+		if (has_time && flow_guard_choose(flow, job, now)) return job;
+		if (has_time)
+			flow_reply_failure(flow, job, now);
+		else
+			flow_reply_unstarted(flow, job, now);
 		flow_begin_heads(flow, now);
 	}
 	return NULL;
@@ -175,11 +185,12 @@ void flow_time_out_call(struct flow *flow, struct job *job, struct instant now)
 {
 	ASSERT(job->state == JOB_CALLING);
 	ASSERT(now.mono_ms >= job->call_ms);
+	job->failure = (struct failure){ .reason = REASON_TIMEOUT, .action = FAILURE_ACTION_END, .maybe_sent = true };
+	flow_guard_ended(flow, slot_of(flow, job->call_id), &job->failure, now);
 	flow_drop_call(flow, job);
 	/* The call's own account comes too late for the reply. */
 	job->requests_sent++;
 	job->upstream_ms += now.mono_ms - job->call_ms;
-	job->failure = (struct failure){ .reason = REASON_TIMEOUT, .action = FAILURE_ACTION_END };
 	flow_reply_failure(flow, job, now);
 }
 
@@ -197,7 +208,7 @@ enum status flow_next_cancel(struct flow *flow, uint64_t *out_id)
 }
 
 /* Frees the slot of a call that came back and returns the job that waits for it, if one does. */
-static struct job *end_call(struct flow *flow, const struct call *call)
+static struct job *end_call(struct flow *flow, const struct call *call, struct instant now)
 {
 	struct flow_slot *slot = slot_of(flow, call->id);
 	ASSERT(slot->id == call->id);
@@ -205,6 +216,7 @@ static struct job *end_call(struct flow *flow, const struct call *call)
 	ASSERT((job == NULL) == slot->wants_cancel);
 	ASSERT(flow->call_bytes >= slot->bytes);
 	flow->call_bytes -= slot->bytes;
+	flow_guard_ended(flow, slot, job == NULL ? NULL : &call->result.failure, now);
 	list_unlink(&slot->link);
 	*slot = (struct flow_slot){ 0 };
 	list_init(&slot->link);
@@ -250,12 +262,24 @@ static void tell_attempt(const struct flow *flow, const struct job *job, const s
 	if (events->on_attempt != NULL) events->on_attempt(events->context, job, call, step);
 }
 
+/* Models that may not be called now are as good as not there. */
+static struct retry_decision decide(struct flow *flow, const struct job *job, struct instant now)
+{
+	struct retry_state state = job->retry;
+	bool has_next = flow_guard_has_next(flow, job, now);
+	if (!has_next) state.model_count = state.model + 1;
+	struct retry_decision decision =
+		retry_decide(&flow->options.retry, &state, &job->failure, now.mono_ms, job->deadline_ms, &flow->random);
+	if (decision.step != RETRY_STEP_AGAIN || flow_guard_has_model(flow, job, now)) return decision;
+	ASSERT(decision.at_ms >= now.mono_ms);
+	return (struct retry_decision){ .step = has_next ? RETRY_STEP_NEXT : RETRY_STEP_END, .at_ms = now.mono_ms };
+}
+
 static void on_failure(struct flow *flow, struct job *job, const struct call *call, struct instant now)
 {
 	ASSERT(call->result.failure.reason != REASON_NONE);
 	job->failure = call->result.failure;
-	struct retry_decision decision = retry_decide(
-		&flow->options.retry, &job->retry, &job->failure, now.mono_ms, job->deadline_ms, &flow->random);
+	struct retry_decision decision = decide(flow, job, now);
 	if (decision.step == RETRY_STEP_TRIM && !trim(job)) decision.step = RETRY_STEP_END;
 	if (decision.step != RETRY_STEP_END && !flow_guard_spend(flow, job, now)) decision.step = RETRY_STEP_END;
 	tell_attempt(flow, job, call, decision.step);
@@ -268,14 +292,14 @@ static void on_failure(struct flow *flow, struct job *job, const struct call *ca
 	ASSERT(decision.at_ms <= job->deadline_ms);
 	job->backoff_ms = decision.at_ms;
 	if (decision.at_ms <= now.mono_ms)
-		flow_call_again(flow, job);
+		flow_call_again(flow, job, now);
 	else
 		flow_set_due(flow, job, decision.at_ms < job->deadline_ms ? decision.at_ms : job->deadline_ms);
 }
 
 void flow_call_done(struct flow *flow, struct call *call, struct instant now)
 {
-	struct job *job = end_call(flow, call);
+	struct job *job = end_call(flow, call, now);
 	if (job == NULL) {
 		flow_notice(flow, FLOW_NOTICE_STALE_RESULT, -1, -1);
 	} else if (call->result.failure.reason == REASON_NONE) {

@@ -5,6 +5,7 @@
 #define WORKER_CORE_FLOW_EVENTS_H
 
 #include "common/clock.h"
+#include "worker/core/breaker.h"
 #include "worker/core/call.h"
 #include "worker/core/job.h"
 
@@ -37,6 +38,8 @@ struct flow_events {
 	void (*on_reply)(void *context, const struct job *job, const struct chat_response *response);
 	/* The reply is committed. */
 	void (*on_committed)(void *context, const struct job *job, struct instant now);
+	/* A breaker has changed: that of a model, or of the way to the whole upstream (BYTES_NONE). */
+	void (*on_breaker)(void *context, struct bytes model, enum breaker_state state);
 	void (*on_notice)(void *context, enum flow_notice notice, int32_t partition, int64_t offset);
 };
 

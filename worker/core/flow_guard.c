@@ -1,4 +1,4 @@
-/* What stands before a call: the retry budget of the process and of each model. */
+/* What stands before a call: retry budgets, and the breakers of the models and of the way to the upstream. */
 #include "common/assertion.h"
 #include "worker/core/flow_internal.h"
 
@@ -9,28 +9,149 @@ void flow_guard_init(struct flow *flow)
 	ASSERT(guard->names.count == 0);
 	for (size_t i = 0; i < options->model_count; i++)
 		(void)model_names_number(&guard->names, options->models[i]);
+	ASSERT(guard->names.count <= options->model_count);
 	/* Whatever the clock says at the start, the floor's first retry is ready. */
 	retry_budget_init(&guard->budget, &options->budget, INT64_MIN);
-	for (size_t i = 0; i < MODEL_NAMES_COUNT; i++)
+	breaker_init(&guard->edge);
+	for (size_t i = 0; i < MODEL_NAMES_COUNT; i++) {
 		retry_budget_init(&guard->models[i].budget, &options->budget, INT64_MIN);
-	ASSERT(guard->names.count <= options->model_count);
+		breaker_init(&guard->models[i].breaker);
+	}
 }
 
-static struct flow_model *model_of(struct flow *flow, const struct job *job)
+/* Of the `model`th of the job's models. */
+static size_t number_of(struct flow *flow, const struct job *job, size_t model)
+{
+	ASSERT(model < job->retry.model_count);
+	size_t number = model_names_number(&flow->guard.names, job->models[model]);
+	ASSERT(number < MODEL_NAMES_COUNT);
+	return number;
+}
+
+/* The first of the job's models from this one on that may be called; model_count = none. */
+static size_t first_admitted(struct flow *flow, const struct job *job, size_t from, struct instant now)
+{
+	ASSERT(from <= job->retry.model_count);
+	if (!breaker_admits(&flow->guard.edge, now.mono_ms)) return job->retry.model_count;
+	size_t model = from;
+	while (model < job->retry.model_count &&
+		!breaker_admits(&flow->guard.models[number_of(flow, job, model)].breaker, now.mono_ms))
+		model++;
+	return model;
+}
+
+bool flow_guard_has_model(struct flow *flow, const struct job *job, struct instant now)
 {
 	ASSERT(job->retry.model < job->retry.model_count);
-	size_t number = model_names_number(&flow->guard.names, job->models[job->retry.model]);
-	ASSERT(number < MODEL_NAMES_COUNT);
-	return &flow->guard.models[number];
+	return first_admitted(flow, job, job->retry.model, now) == job->retry.model;
 }
 
-void flow_guard_began(struct flow *flow, const struct job *job)
+bool flow_guard_has_next(struct flow *flow, const struct job *job, struct instant now)
+{
+	ASSERT(job->retry.model < job->retry.model_count);
+	return first_admitted(flow, job, job->retry.model + 1, now) < job->retry.model_count;
+}
+
+bool flow_guard_choose(struct flow *flow, struct job *job, struct instant now)
+{
+	ASSERT(job->rejection.reason == REASON_NONE);
+	size_t model = first_admitted(flow, job, job->retry.model, now);
+	if (model < job->retry.model_count) {
+		if (model != job->retry.model) job->retry.model_attempts = 0;
+		job->retry.model = model;
+		return true;
+	}
+	if (job->retry.attempts == 0)
+		job->failure = (struct failure){ .reason = REASON_BREAKER_OPEN, .action = FAILURE_ACTION_END };
+	ASSERT(job->failure.reason != REASON_NONE);
+	return false;
+}
+
+static void tell_breaker(const struct flow *flow, struct bytes model, enum breaker_state state)
+{
+	const struct flow_events *events = &flow->options.events;
+	if (events->on_breaker != NULL) events->on_breaker(events->context, model, state);
+}
+
+static struct breaker_pass enter(struct flow *flow, struct breaker *breaker, struct bytes model, struct instant now)
+{
+	enum breaker_state before = breaker->state;
+	struct breaker_pass pass = breaker_enter(breaker, now.mono_ms);
+	ASSERT(breaker->state != BREAKER_OPEN);
+	if (breaker->state != before) tell_breaker(flow, model, breaker->state);
+	return pass;
+}
+
+void flow_guard_began(struct flow *flow, const struct job *job, struct flow_slot *slot, struct instant now)
 {
 	ASSERT(job->retry.attempts > 0);
 	ASSERT(job->retry.model_attempts > 0);
-	const struct retry_budget_options *options = &flow->options.budget;
-	if (job->retry.attempts == 1) retry_budget_earn(&flow->guard.budget, options);
-	if (job->retry.model_attempts == 1) retry_budget_earn(&model_of(flow, job)->budget, options);
+	ASSERT(!slot->has_passes);
+	struct flow_guard *guard = &flow->guard;
+	slot->model = number_of(flow, job, job->retry.model);
+	struct flow_model *model = &guard->models[slot->model];
+	if (job->retry.attempts == 1) retry_budget_earn(&guard->budget, &flow->options.budget);
+	if (job->retry.model_attempts == 1) retry_budget_earn(&model->budget, &flow->options.budget);
+	slot->edge_pass = enter(flow, &guard->edge, BYTES_NONE, now);
+	slot->model_pass = enter(flow, &model->breaker, model_names_text(&guard->names, slot->model), now);
+	slot->has_passes = true;
+}
+
+static void leave(struct flow *flow, struct breaker *breaker, struct breaker_pass pass, enum breaker_verdict verdict,
+	struct bytes model, struct instant now)
+{
+	bool changed = breaker_leave(breaker, &flow->options.breaker, pass, verdict, now.mono_ms, &flow->random);
+	if (!changed) return;
+	ASSERT(breaker->state != BREAKER_HALF_OPEN);
+	if (breaker->state == BREAKER_OPEN) flow->guard.has_stopped = true;
+	tell_breaker(flow, model, breaker->state);
+}
+
+/* A time-out says something only when the attempt had time. */
+static bool had_time(const struct flow *flow, const struct flow_slot *slot, struct instant now)
+{
+	int64_t enough_ms = flow->options.retry.first_content_max_ms;
+	if (enough_ms > RETRY_TIME_MIN_MS) enough_ms = RETRY_TIME_MIN_MS;
+	ASSERT(slot->job != NULL);
+	ASSERT(slot->job->call_ms <= now.mono_ms);
+	return now.mono_ms - slot->job->call_ms >= enough_ms;
+}
+
+static enum breaker_verdict model_verdict(
+	const struct flow *flow, const struct flow_slot *slot, const struct failure *failure, struct instant now)
+{
+	if (failure->reason == REASON_NONE) return BREAKER_GOOD;
+	if (failure_blame(failure) != FAILURE_BLAME_MODEL) return BREAKER_NOTHING;
+	bool is_late = failure->reason == REASON_TIMEOUT && failure->http_status == 0;
+	return is_late && !had_time(flow, slot, now) ? BREAKER_NOTHING : BREAKER_FAILED;
+}
+
+/* A response is a response; an attempt that ended without any says nothing about the way there. */
+static enum breaker_verdict edge_verdict(const struct failure *failure)
+{
+	if (failure->reason == REASON_NONE) return BREAKER_GOOD;
+	if (failure_blame(failure) == FAILURE_BLAME_EDGE) return BREAKER_FAILED;
+	ASSERT(!failure->breaks_edge);
+	bool is_silent = failure->reason == REASON_TIMEOUT || failure->reason == REASON_STREAM_BROKEN;
+	return failure->http_status > 0 || (failure->maybe_sent && !is_silent) ? BREAKER_GOOD : BREAKER_NOTHING;
+}
+
+void flow_guard_ended(struct flow *flow, struct flow_slot *slot, const struct failure *failure, struct instant now)
+{
+	if (!slot->has_passes) return;
+	ASSERT(slot->id != 0);
+	ASSERT(slot->model < MODEL_NAMES_COUNT);
+	struct flow_guard *guard = &flow->guard;
+	bool is_told = failure != NULL;
+	enum breaker_verdict of_model = is_told ? model_verdict(flow, slot, failure, now) : BREAKER_NOTHING;
+	enum breaker_verdict of_edge = is_told ? edge_verdict(failure) : BREAKER_NOTHING;
+	struct bytes name = model_names_text(&guard->names, slot->model);
+	slot->has_passes = false;
+	leave(flow, &guard->models[slot->model].breaker, slot->model_pass, of_model, name, now);
+	leave(flow, &guard->edge, slot->edge_pass, of_edge, BYTES_NONE, now);
+	if (!is_told || failure->reason == REASON_NONE || failure->retry_after_ms <= 0) return;
+	int64_t until_ms = now.mono_ms + failure->retry_after_ms;
+	if (until_ms > guard->retry_after_until_ms) guard->retry_after_until_ms = until_ms;
 }
 
 bool flow_guard_spend(struct flow *flow, const struct job *job, struct instant now)
@@ -39,10 +160,43 @@ bool flow_guard_spend(struct flow *flow, const struct job *job, struct instant n
 	ASSERT(job->retry.attempts > 0);
 	struct retry_budget *whole = &flow->guard.budget;
 	/* The model that failed pays: it has earned from all chats that it was asked for. */
-	struct retry_budget *own = &model_of(flow, job)->budget;
+	struct retry_budget *own = &flow->guard.models[number_of(flow, job, job->retry.model)].budget;
 	int64_t cost = job->failure.maybe_sent ? RETRY_BUDGET_COST : RETRY_BUDGET_COST_UNSENT;
 	if (!retry_budget_has(whole, cost, now.mono_ms) || !retry_budget_has(own, cost, now.mono_ms)) return false;
 	retry_budget_spend(whole, cost, now.mono_ms);
 	retry_budget_spend(own, cost, now.mono_ms);
 	return true;
+}
+
+void flow_guard_sweep(struct flow *flow, struct instant now)
+{
+	if (!flow->guard.has_stopped) return;
+	flow->guard.has_stopped = false;
+	for (size_t i = 0; i < flow->partition_capacity; i++) {
+		if (flow->partitions[i] == NULL) continue;
+		struct list *jobs = &flow->partitions[i]->jobs;
+		for (struct list *node = jobs->next; node != jobs; node = node->next) {
+			struct job *job = LIST_ELEMENT(node, struct job, in_partition);
+			ASSERT(job->partition == flow->partitions[i]);
+			bool waits = job->state == JOB_READY || job->state == JOB_BACKOFF;
+			if (waits && !flow_guard_choose(flow, job, now)) flow_reply_failure(flow, job, now);
+		}
+	}
+	ASSERT(!flow->guard.has_stopped);
+}
+
+void flow_guard_gauges(const struct flow *flow, int64_t now_mono_ms, struct flow_guard_gauges *out_gauges)
+{
+	const struct flow_guard *guard = &flow->guard;
+	ASSERT(out_gauges != NULL);
+	ASSERT(guard->names.count <= MODEL_NAMES_MAX);
+	int64_t left_ms = guard->retry_after_until_ms - now_mono_ms;
+	*out_gauges = (struct flow_guard_gauges){
+		.retry_budget = guard->budget.tokens,
+		.retry_after_ms = left_ms > 0 ? left_ms : 0,
+	};
+	out_gauges->breakers[breaker_state_at(&guard->edge, now_mono_ms)]++;
+	size_t count = guard->names.count < MODEL_NAMES_MAX ? guard->names.count : MODEL_NAMES_COUNT;
+	for (size_t i = 0; i < count; i++)
+		out_gauges->breakers[breaker_state_at(&guard->models[i].breaker, now_mono_ms)]++;
 }

@@ -41,18 +41,28 @@ struct flow_slot {
 	size_t bytes;    /* of the call's body and answer, as far as known here */
 	bool wants_cancel;
 	struct list link; /* on `free_slots` or `cancels` */
+
+	/* What the call holds, until it ends or its chat stops waiting. */
+	bool has_passes;
+	size_t model; /* its number */
+	struct breaker_pass model_pass, edge_pass;
 };
 
 /* What is known of one model, by its number. */
 struct flow_model {
 	struct retry_budget budget;
+	struct breaker breaker;
 };
 
 /* What stands before a call. */
 struct flow_guard {
 	struct model_names names;
 	struct flow_model models[MODEL_NAMES_COUNT];
-	struct retry_budget budget; /* of the process */
+	struct retry_budget budget;   /* of the process */
+	struct breaker edge;          /* of the way to the upstream */
+	bool has_stopped;             /* something that stands before calls was shut just now; flow_begin_heads() looks
+	                                  at the chats that wait for it */
+	int64_t retry_after_until_ms; /* the upstream asked to be left alone until then */
 };
 
 struct flow {
@@ -115,7 +125,7 @@ void flow_take_held_again(struct flow *flow, struct instant now);
  * head; hence a list and not recursion. Ends every public function that can make replies. */
 void flow_begin_heads(struct flow *flow, struct instant now);
 /* The end of a back-off: in front of those who have not waited yet. */
-void flow_call_again(struct flow *flow, struct job *job);
+void flow_call_again(struct flow *flow, struct job *job, struct instant now);
 /* The job does not wait for its call any more; the call is cancelled. */
 void flow_drop_call(struct flow *flow, struct job *job);
 /* The job's deadline comes while it is being called: as flow_drop_call(), and the attempt counts. */
@@ -123,8 +133,19 @@ void flow_time_out_call(struct flow *flow, struct job *job, struct instant now);
 
 /* flow_guard.c */
 void flow_guard_init(struct flow *flow);
-/* The job's attempt begins; it is counted already. */
-void flow_guard_began(struct flow *flow, const struct job *job);
+/* Goes on to the first model from the job's own on that may be called now. False: there is none, and job->failure is
+ * what the chat is told. */
+bool flow_guard_choose(struct flow *flow, struct job *job, struct instant now);
+/* May the job's model be called now? One after it? */
+bool flow_guard_has_model(struct flow *flow, const struct job *job, struct instant now);
+bool flow_guard_has_next(struct flow *flow, const struct job *job, struct instant now);
+/* The job's attempt begins in this slot; it is counted already. */
+void flow_guard_began(struct flow *flow, const struct job *job, struct flow_slot *slot, struct instant now);
+/* The slot's call has ended, or its chat waits no longer: with `failure` (reason REASON_NONE = answered), or with
+ * nothing that could be learnt from it (NULL). Once is enough, more does no harm. */
+void flow_guard_ended(struct flow *flow, struct flow_slot *slot, const struct failure *failure, struct instant now);
+/* Gives the chats that wait for a call which will not be made their replies, if something was shut. */
+void flow_guard_sweep(struct flow *flow, struct instant now);
 /* Pays for a repeat of the job's failed attempt, before its model is changed. False: there is no budget for it. */
 bool flow_guard_spend(struct flow *flow, const struct job *job, struct instant now);
 
