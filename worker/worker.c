@@ -168,6 +168,10 @@ static void start_calls(struct worker *worker, struct instant now)
 	uint64_t id;
 	while (flow_next_cancel(worker->flow, &id) == STATUS_OK)
 		upstream_cancel(worker->upstream, id);
+	int64_t deadline_ms;
+	if (flow_next_probe(worker->flow, now, &id, &deadline_ms) == STATUS_OK &&
+		upstream_probe_key(worker->upstream, id, deadline_ms) != STATUS_OK)
+		flow_probe_refused(worker->flow, now);
 	struct call *call;
 	while (flow_next_call(worker->flow, now, &call) == STATUS_OK)
 		if (upstream_put(worker->upstream, call) != STATUS_OK) flow_call_refused(worker->flow, call, now);
@@ -189,6 +193,7 @@ static void begin_drain(struct worker *worker, struct instant now)
 static void tell_health(struct worker *worker, struct instant now)
 {
 	worker->health.progress_mono_ms = now.mono_ms;
+	worker->health.account_refused = flow_account_is_refused(worker->flow);
 	if (now.mono_ms < worker->gauges_due_ms) return;
 	worker->gauges_due_ms = now.mono_ms + GAUGES_INTERVAL_MS;
 	struct flow_gauges gauges;

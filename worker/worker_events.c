@@ -188,6 +188,17 @@ static void on_breaker(void *context, struct bytes model, enum breaker_state sta
 			log_string("state", breaker_state_word(state))));
 }
 
+static void on_account(void *context, enum reason reason)
+{
+	struct worker_events *events = context;
+	if (reason == REASON_NONE)
+		log_event(events->log, LOG_LEVEL_INFO, "account works again", LOG_NO_FIELDS);
+	else
+		log_event(events->log, LOG_LEVEL_ERROR, "account refused",
+			LOG_FIELDS(log_string("reason", reason_word(reason)),
+				log_string("next", "no calls until the key works")));
+}
+
 static void on_notice(void *context, enum flow_notice notice, int32_t partition, int64_t offset)
 {
 	struct worker_events *events = context;
@@ -234,6 +245,7 @@ struct flow_events worker_events_table(struct worker_events *events)
 		.on_reply = on_reply,
 		.on_committed = on_committed,
 		.on_breaker = on_breaker,
+		.on_account = on_account,
 		.on_notice = on_notice,
 	};
 }

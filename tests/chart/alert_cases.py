@@ -51,7 +51,7 @@ FIRES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         TALK,
     ),
     # Its only event is the series' first sample, in the last minutes.
-    "ChatWorkerQuotaOrAuth": ({**UP, counter(ATTEMPTS, 'status="402"'): "_x28 1x60"}, TALK),
+    "ChatWorkerQuotaOrAuth": ({**UP, counter("chat_worker_fallbacks_total", 'reason="credits"'): "_x28 1x60"}, TALK),
     "ChatWorkerSlow": (
         {
             **UP,
@@ -79,7 +79,7 @@ HEALTHY = {
     counter("chat_worker_requests_total", 'outcome="fallback"'): "0+6x60",
     counter(ATTEMPTS, 'status="200"'): "0+600x60",
     counter(ATTEMPTS, 'status="429"'): "0+10x60",
-    counter(ATTEMPTS, 'status="401"'): "1x60",
+    counter("chat_worker_fallbacks_total", 'reason="auth"'): "1x60",
     counter("chat_worker_end_to_end_duration_seconds_bucket", 'le="5.12"'): "0+99x60",
     counter("chat_worker_end_to_end_duration_seconds_bucket", 'le="10.24"'): "0+100x60",
     counter("chat_worker_end_to_end_duration_seconds_bucket", 'le="+Inf"'): "0+100x60",

@@ -156,6 +156,9 @@ static void start_calls(struct world *world, int index)
 			running->is_cancelled = true;
 			running->ends_ms = world->now_ms + world_draw(world, 0, 3);
 		}
+	int64_t deadline_ms;
+	if (flow_next_probe(member->flow, world_instant(world), &member->probe, &deadline_ms) == STATUS_OK)
+		member->probe_ends_ms = world->now_ms + world_draw(world, 1, deadline_ms - world->now_ms);
 	struct call *call;
 	while (flow_next_call(member->flow, world_instant(world), &call) == STATUS_OK) {
 		struct running *free_place = NULL;
@@ -184,9 +187,21 @@ static void check_call(struct world *world, const struct member *member, const s
 		world_break(world, 2, "call for %d/%lld, which is replied to", p, offset);
 }
 
+static void end_probe(struct world *world, int index)
+{
+	struct member *member = &world->members[index];
+	if (member->probe == 0 || member->probe_ends_ms > world->now_ms) return;
+	struct call *call = call_new(member->probe, 0, 256);
+	ASSERT(call != NULL);
+	call->result.failure = (struct failure){ .reason = world_chance(world, 80) ? REASON_NONE : REASON_AUTH };
+	member->probe = 0;
+	flow_call_done(member->flow, call, world_instant(world));
+}
+
 static void end_calls(struct world *world, int index)
 {
 	struct member *member = &world->members[index];
+	end_probe(world, index);
 	for (int i = 0; i < CALLS_MAX; i++) {
 		struct call *call = member->calls[i].call;
 		if (call == NULL || member->calls[i].ends_ms > world->now_ms) continue;
@@ -319,6 +334,7 @@ int64_t member_due(const struct world *world, int index)
 		if (member->calls[i].call != NULL && member->calls[i].ends_ms < due_ms)
 			due_ms = member->calls[i].ends_ms;
 	if (member->phase != TRANSACTION_NONE && member->phase_ms < due_ms) due_ms = member->phase_ms;
+	if (member->probe != 0 && member->probe_ends_ms < due_ms) due_ms = member->probe_ends_ms;
 	if (member->drains_until_ms != 0 && member->drains_until_ms + 5001 < due_ms)
 		due_ms = member->drains_until_ms + 5001;
 	return due_ms;

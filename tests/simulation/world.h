@@ -68,6 +68,8 @@ struct member {
 	bool has[PARTITIONS];      /* as it believes */
 	bool revoking[PARTITIONS]; /* asked to give it up once the batch is back */
 	struct running calls[CALLS_MAX];
+	uint64_t probe; /* of the account, under way; 0 = none */
+	int64_t probe_ends_ms;
 	struct batch *batch;
 	int batch_generation;
 	enum transaction_phase phase;

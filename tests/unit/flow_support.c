@@ -58,6 +58,14 @@ static void on_breaker(void *context, struct bytes model, enum breaker_state sta
 	support->breakers[state]++;
 }
 
+static void on_account(void *context, enum reason reason)
+{
+	struct support *support = context;
+	assert_int_not_equal(reason, support->account);
+	support->accounts++;
+	support->account = reason;
+}
+
 static struct flow_options default_options(struct support *support)
 {
 	return (struct flow_options){
@@ -105,6 +113,7 @@ static struct flow_options default_options(struct support *support)
 			.on_reply = on_reply,
 			.on_committed = on_committed,
 			.on_breaker = on_breaker,
+			.on_account = on_account,
 			.on_notice = on_notice },
 	};
 }

@@ -16,6 +16,7 @@
  *   - nothing of a partition that was given up enters a batch that is made later;
  *   - no call is made of a model whose breaker is open, nor of any while that of the way to the upstream is; a chat goes on to
  *     its next model then, and gets its fallback at once when none is left;
+ *   - once a call was refused because of the account, none is made until a probe says that the account works;
  *   - a reply is made by the chat's deadline less the publish reserve; only a chat whose predecessors in the same
  *     conversation have later deadlines of their own waits for them: order goes before time there;
  *   - memory is bounded by the options: when a bound is reached, flow_wants() turns false.
@@ -117,6 +118,18 @@ NODISCARD enum status flow_next_cancel(struct flow *flow, uint64_t *out_id);
 
 /* An attempt came back; frees the call. Results nobody waits for any more are counted and dropped. */
 void flow_call_done(struct flow *flow, struct call *call, struct instant now);
+
+/* The next probe of the account to start, and until when it must have ended: the account was refused, and no call is made
+ * until a probe says that it works. It comes back through flow_call_done() as a call with this id; reason REASON_NONE =
+ * it works. STATUS_EMPTY: none now. */
+NODISCARD enum status flow_next_probe(
+	struct flow *flow, struct instant now, uint64_t *out_id, int64_t *out_deadline_ms);
+
+/* A probe that could not be handed over: as if it had failed. */
+void flow_probe_refused(struct flow *flow, struct instant now);
+
+/* Is the account refused? */
+bool flow_account_is_refused(const struct flow *flow);
 
 /* A call that could not be handed over (the upstream is full): as if it had failed inside. */
 void flow_call_refused(struct flow *flow, struct call *call, struct instant now);

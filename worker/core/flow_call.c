@@ -299,6 +299,11 @@ static void on_failure(struct flow *flow, struct job *job, const struct call *ca
 
 void flow_call_done(struct flow *flow, struct call *call, struct instant now)
 {
+	if (call->id == flow->guard.probe_id) {
+		flow_guard_probed(flow, call->result.failure.reason == REASON_NONE, now);
+		call_free(call);
+		return;
+	}
 	struct job *job = end_call(flow, call, now);
 	if (job == NULL) {
 		flow_notice(flow, FLOW_NOTICE_STALE_RESULT, -1, -1);

@@ -1,4 +1,4 @@
-/* What stands before a call: retry budgets, and the breakers of the models and of the way to the upstream. */
+/* What stands before a call: retry budgets, the breakers of the models and of the way to the upstream, the account. */
 #include "common/assertion.h"
 #include "worker/core/flow_internal.h"
 
@@ -32,7 +32,8 @@ static size_t number_of(struct flow *flow, const struct job *job, size_t model)
 static size_t first_admitted(struct flow *flow, const struct job *job, size_t from, struct instant now)
 {
 	ASSERT(from <= job->retry.model_count);
-	if (!breaker_admits(&flow->guard.edge, now.mono_ms)) return job->retry.model_count;
+	bool is_shut = account_is_refused(&flow->guard.account) || !breaker_admits(&flow->guard.edge, now.mono_ms);
+	if (is_shut) return job->retry.model_count;
 	size_t model = from;
 	while (model < job->retry.model_count &&
 		!breaker_admits(&flow->guard.models[number_of(flow, job, model)].breaker, now.mono_ms))
@@ -61,8 +62,13 @@ bool flow_guard_choose(struct flow *flow, struct job *job, struct instant now)
 		job->retry.model = model;
 		return true;
 	}
-	if (job->retry.attempts == 0)
-		job->failure = (struct failure){ .reason = REASON_BREAKER_OPEN, .action = FAILURE_ACTION_END };
+	if (job->retry.attempts == 0) {
+		enum reason refused = flow->guard.account.refusal.reason;
+		job->failure = (struct failure){
+			.reason = refused == REASON_NONE ? REASON_BREAKER_OPEN : refused,
+			.action = FAILURE_ACTION_END,
+		};
+	}
 	ASSERT(job->failure.reason != REASON_NONE);
 	return false;
 }
@@ -136,6 +142,27 @@ static enum breaker_verdict edge_verdict(const struct failure *failure)
 	return failure->http_status > 0 || (failure->maybe_sent && !is_silent) ? BREAKER_GOOD : BREAKER_NOTHING;
 }
 
+static void tell_account(const struct flow *flow, enum reason reason)
+{
+	ASSERT(reason == flow->guard.account.refusal.reason);
+	const struct flow_events *events = &flow->options.events;
+	if (events->on_account != NULL) events->on_account(events->context, reason);
+}
+
+/* What a failure says beyond model and edge. */
+static void note_failure(struct flow *flow, const struct failure *failure, struct instant now)
+{
+	struct flow_guard *guard = &flow->guard;
+	ASSERT(failure->reason != REASON_NONE);
+	if (failure->action == FAILURE_ACTION_LATCH && account_refuse(&guard->account, failure, now.mono_ms)) {
+		guard->has_stopped = true;
+		tell_account(flow, failure->reason);
+	}
+	if (failure->retry_after_ms <= 0) return;
+	int64_t until_ms = now.mono_ms + failure->retry_after_ms;
+	if (until_ms > guard->retry_after_until_ms) guard->retry_after_until_ms = until_ms;
+}
+
 void flow_guard_ended(struct flow *flow, struct flow_slot *slot, const struct failure *failure, struct instant now)
 {
 	if (!slot->has_passes) return;
@@ -149,9 +176,39 @@ void flow_guard_ended(struct flow *flow, struct flow_slot *slot, const struct fa
 	slot->has_passes = false;
 	leave(flow, &guard->models[slot->model].breaker, slot->model_pass, of_model, name, now);
 	leave(flow, &guard->edge, slot->edge_pass, of_edge, BYTES_NONE, now);
-	if (!is_told || failure->reason == REASON_NONE || failure->retry_after_ms <= 0) return;
-	int64_t until_ms = now.mono_ms + failure->retry_after_ms;
-	if (until_ms > guard->retry_after_until_ms) guard->retry_after_until_ms = until_ms;
+	if (is_told && failure->reason != REASON_NONE) note_failure(flow, failure, now);
+}
+
+enum status flow_next_probe(struct flow *flow, struct instant now, uint64_t *out_id, int64_t *out_deadline_ms)
+{
+	struct flow_guard *guard = &flow->guard;
+	if (flow->is_draining || account_probe_due(&guard->account) > now.mono_ms) return STATUS_EMPTY;
+	ASSERT(guard->probe_id == 0);
+	account_probe(&guard->account, now.mono_ms);
+	/* Unlike the id of any call: the serial number is its own. */
+	guard->probe_id = ++flow->call_serial * flow->options.in_flight_max;
+	*out_id = guard->probe_id;
+	*out_deadline_ms = now.mono_ms + ACCOUNT_PROBE_TIMEOUT_MS;
+	ASSERT(account_probe_due(&guard->account) == INT64_MAX);
+	return STATUS_OK;
+}
+
+void flow_guard_probed(struct flow *flow, bool is_good, struct instant now)
+{
+	ASSERT(flow->guard.probe_id != 0);
+	flow->guard.probe_id = 0;
+	if (account_probe_done(&flow->guard.account, is_good, now.mono_ms)) tell_account(flow, REASON_NONE);
+	ASSERT(is_good != account_is_refused(&flow->guard.account));
+}
+
+void flow_probe_refused(struct flow *flow, struct instant now)
+{
+	flow_guard_probed(flow, false, now);
+}
+
+bool flow_account_is_refused(const struct flow *flow)
+{
+	return account_is_refused(&flow->guard.account);
 }
 
 bool flow_guard_spend(struct flow *flow, const struct job *job, struct instant now)

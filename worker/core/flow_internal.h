@@ -11,6 +11,7 @@
 #ifndef WORKER_CORE_FLOW_INTERNAL_H
 #define WORKER_CORE_FLOW_INTERNAL_H
 
+#include "worker/core/account.h"
 #include "worker/core/flow.h"
 #include "worker/core/lanes.h"
 #include "worker/core/ledger.h"
@@ -58,8 +59,10 @@ struct flow_model {
 struct flow_guard {
 	struct model_names names;
 	struct flow_model models[MODEL_NAMES_COUNT];
-	struct retry_budget budget;   /* of the process */
-	struct breaker edge;          /* of the way to the upstream */
+	struct retry_budget budget; /* of the process */
+	struct breaker edge;        /* of the way to the upstream */
+	struct account account;
+	uint64_t probe_id;            /* of the probe under way; 0 = none */
 	bool has_stopped;             /* something that stands before calls was shut just now; flow_begin_heads() looks
 	                                  at the chats that wait for it */
 	int64_t retry_after_until_ms; /* the upstream asked to be left alone until then */
@@ -144,6 +147,8 @@ void flow_guard_began(struct flow *flow, const struct job *job, struct flow_slot
 /* The slot's call has ended, or its chat waits no longer: with `failure` (reason REASON_NONE = answered), or with
  * nothing that could be learnt from it (NULL). Once is enough, more does no harm. */
 void flow_guard_ended(struct flow *flow, struct flow_slot *slot, const struct failure *failure, struct instant now);
+/* The probe has ended. */
+void flow_guard_probed(struct flow *flow, bool is_good, struct instant now);
 /* Gives the chats that wait for a call which will not be made their replies, if something was shut. */
 void flow_guard_sweep(struct flow *flow, struct instant now);
 /* Pays for a repeat of the job's failed attempt, before its model is changed. False: there is no budget for it. */

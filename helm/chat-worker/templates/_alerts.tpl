@@ -51,8 +51,8 @@ Where the very first event matters, `unless … offset` sees it: `increase` of a
     summary: The model service limits our rate; slow down, add models or raise the limit.
 - alert: ChatWorkerQuotaOrAuth
   expr: |-
-    sum by (namespace) (increase(chat_worker_upstream_attempts_total{ {{- $in -}} ,status=~"401|402"}[5m])) > 0
-    or sum by (namespace) (chat_worker_upstream_attempts_total{ {{- $in -}} ,status=~"401|402"} unless chat_worker_upstream_attempts_total{ {{- $in -}} ,status=~"401|402"} offset 5m) > 0
+    sum by (namespace) (increase(chat_worker_fallbacks_total{ {{- $in -}} ,reason=~"auth|credits"}[5m])) > 0
+    or sum by (namespace) (chat_worker_fallbacks_total{ {{- $in -}} ,reason=~"auth|credits"} unless chat_worker_fallbacks_total{ {{- $in -}} ,reason=~"auth|credits"} offset 5m) > 0
   labels: {severity: critical}
   annotations:
     summary: The key is refused or the credits are used up; nothing can be answered.
