@@ -29,7 +29,7 @@ static struct flow_options options_of(struct world *world)
 			.first_content_max_ms = 3500,
 			.backoff_ms = 100,
 			.backoff_max_ms = 800 },
-		.budget = { .earned = 200, .max = 4000 },
+		.budget = { .earned = BUDGET_EARNED, .max = BUDGET_MAX },
 		.breaker = { .window_ms = 4000,
 			.min_calls = 5,
 			.failure_ratio = 0.5,
@@ -69,7 +69,9 @@ void member_start(struct world *world, int index)
 	struct member *member = &world->members[index];
 	ASSERT(member->flow == NULL);
 	struct flow_options options = options_of(world);
-	*member = (struct member){ .flow = flow_new(&options), .generation = world->generation };
+	*member = (struct member){
+		.flow = flow_new(&options), .generation = world->generation, .started_ms = world->now_ms
+	};
 	ASSERT(member->flow != NULL);
 	world_tell(world, "start member %d", index);
 }
@@ -115,6 +117,7 @@ void member_assign(struct world *world, int index, int p)
 	enum status status = flow_assign(member->flow, &assignment, &member->position[p]);
 	ASSERT(status == STATUS_OK);
 	member->has[p] = true;
+	memset(member->asked[p], ASKED_NEVER, sizeof(member->asked[p]));
 	world_tell(world, "assign %d to member %d at %lld", p, index, (long long)member->position[p]);
 }
 
@@ -171,20 +174,49 @@ static void start_calls(struct world *world, int index)
 }
 
 /* Which request a call is for stands in its body, in the user's message. */
-static void check_call(struct world *world, const struct member *member, const struct call *call)
+static void find_request(const struct call *call, int *out_partition, long long *out_offset)
 {
 	struct bytes body = buffer_bytes(&call->body);
 	const char *mark = memmem(body.data, body.size, "at:", 3);
-	int p;
-	long long offset;
 	char text[32] = "";
 	ASSERT(mark != NULL);
 	size_t left = body.size - (size_t)(mark - body.data);
 	memcpy(text, mark, left < sizeof(text) - 1 ? left : sizeof(text) - 1);
-	int found = sscanf(text, "at:%d/%lld", &p, &offset);
+	int found = sscanf(text, "at:%d/%lld", out_partition, out_offset);
 	ASSERT(found == 2);
+}
+
+/* The budget of retries, counted again: max + earned by first attempts + one a second. */
+static void check_budget(struct world *world, struct member *member, char *asked)
+{
+	if (*asked == ASKED_NEVER)
+		member->firsts++;
+	else
+		member->spent += *asked == ASKED_UNSENT ? RETRY_BUDGET_COST_UNSENT : RETRY_BUDGET_COST;
+	*asked = ASKED_SENT;
+	int64_t seconds = (world->now_ms - member->started_ms) / 1000 + 1;
+	if (member->spent > BUDGET_MAX + BUDGET_EARNED * member->firsts + RETRY_BUDGET_COST * seconds)
+		world_break(world, 9, "%lld thousandths of retries after %lld chats in %lld s",
+			(long long)member->spent, (long long)member->firsts, (long long)seconds);
+}
+
+static void check_call(struct world *world, struct member *member, const struct call *call)
+{
+	int p;
+	long long offset;
+	find_request(call, &p, &offset);
 	if (!member->is_zombie && world->partitions[p].requests[offset].replies > 0)
 		world_break(world, 2, "call for %d/%lld, which is replied to", p, offset);
+	check_budget(world, member, &member->asked[p][offset]);
+}
+
+static void note_end(struct member *member, const struct call *call)
+{
+	int p;
+	long long offset;
+	find_request(call, &p, &offset);
+	bool is_unsent = call->result.failure.reason != REASON_NONE && !call->result.failure.maybe_sent;
+	if (member->has[p] && is_unsent) member->asked[p][offset] = ASKED_UNSENT;
 }
 
 static void end_probe(struct world *world, int index)
@@ -206,6 +238,7 @@ static void end_calls(struct world *world, int index)
 		struct call *call = member->calls[i].call;
 		if (call == NULL || member->calls[i].ends_ms > world->now_ms) continue;
 		upstream_end(world, &member->calls[i]);
+		note_end(member, call);
 		flow_call_done(member->flow, call, world_instant(world));
 	}
 }

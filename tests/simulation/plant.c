@@ -6,6 +6,7 @@
 #include "worker/core/flow.h"
 #include "worker/core/lanes.h"
 #include "worker/core/ledger.h"
+#include "worker/core/retry_budget.h"
 
 static enum plant chosen = PLANT_NONE;
 
@@ -99,6 +100,13 @@ bool __wrap_flow_wants(const struct flow *flow, int32_t partition);
 bool __wrap_flow_wants(const struct flow *flow, int32_t partition)
 {
 	return plant_is(PLANT_NO_BOUND) || __real_flow_wants(flow, partition);
+}
+
+void __real_retry_budget_spend(struct retry_budget *budget, int64_t cost, int64_t now_ms);
+void __wrap_retry_budget_spend(struct retry_budget *budget, int64_t cost, int64_t now_ms);
+void __wrap_retry_budget_spend(struct retry_budget *budget, int64_t cost, int64_t now_ms)
+{
+	if (!plant_is(PLANT_NO_BUDGET)) __real_retry_budget_spend(budget, cost, now_ms);
 }
 
 void __real_flow_drain(struct flow *flow, int64_t until_ms);

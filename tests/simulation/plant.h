@@ -19,6 +19,7 @@
 	ROW(PLANT_NO_DEAD_LETTER, "no-dead-letter", 5)               \
 	ROW(PLANT_NO_DRAIN, "no-drain", 7)                           \
 	ROW(PLANT_NO_BOUND, "no-bound", 8)                           \
+	ROW(PLANT_NO_BUDGET, "no-budget", 9)                         \
 	ROW(PLANT_REVOKE_IGNORED, "revoke-ignored", 0)
 
 #define PLANT_MEMBER(member, word, promise) member,

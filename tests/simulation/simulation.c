@@ -216,6 +216,7 @@ static void run(struct world *world, uint64_t seed, bool is_loud)
 	world->now_ms = 1000;
 	world->calm_ms = world->now_ms + CALM_AFTER_MS;
 	world->faults_due_ms = world->now_ms + 500;
+	upstream_draw_outages(world);
 	kafka_init(world);
 	for (int m = 0; m < MEMBERS; m++)
 		member_start(world, m);
@@ -235,6 +236,7 @@ static int run_seeds(uint64_t from, uint64_t count)
 {
 	struct world *world = malloc(sizeof(*world));
 	ASSERT(world != NULL);
+	long outage_calls = 0;
 	long calls = 0, replies = 0, aborts = 0, uncertain = 0, rebalances = 0, crashes = 0;
 	uint64_t trace = 0;
 	int broken = 0;
@@ -246,15 +248,17 @@ static int run_seeds(uint64_t from, uint64_t count)
 		uncertain += world->uncertain;
 		rebalances += world->rebalances;
 		crashes += world->crashes;
+		outage_calls += world->outage_calls;
 		trace = trace * 31 + world->trace;
 		broken = world->broken;
 		if (broken != 0)
 			fprintf(stderr, "promise %d broken, seed %llu: %s\nagain: simulation --seed %llu\n", broken,
 				(unsigned long long)seed, world->why, (unsigned long long)seed);
 	}
-	printf("%llu seeds: %ld replies, %ld calls, %ld aborted, %ld uncertain, %ld rebalances, %ld crashes; "
+	printf("%llu seeds: %ld replies, %ld calls (%ld in outages), %ld aborted, %ld uncertain, %ld rebalances, %ld "
+	       "crashes; "
 	       "trace %016llx\n",
-		(unsigned long long)count, replies, calls, aborts, uncertain, rebalances, crashes,
+		(unsigned long long)count, replies, calls, outage_calls, aborts, uncertain, rebalances, crashes,
 		(unsigned long long)trace);
 	free(world);
 	return broken;

@@ -2,14 +2,38 @@
 #include "common/assertion.h"
 #include "world.h"
 
+void upstream_draw_outages(struct world *world)
+{
+	for (int i = 0; i < OUTAGES; i++) {
+		struct outage *outage = &world->outages[i];
+		outage->from_ms = world_draw(world, world->now_ms, world->calm_ms);
+		outage->until_ms = outage->from_ms + world_draw(world, 500, 8000);
+		outage->is_refused = world_chance(world, 50);
+	}
+}
+
+static const struct outage *outage_now(const struct world *world)
+{
+	for (int i = 0; i < OUTAGES; i++)
+		if (world->now_ms >= world->outages[i].from_ms && world->now_ms < world->outages[i].until_ms)
+			return &world->outages[i];
+	return NULL;
+}
+
 void upstream_begin(struct world *world, struct running *running, struct call *call)
 {
 	int64_t took_ms = world_draw(world, 20, 1500);
 	if (world_chance(world, 10)) took_ms = world_draw(world, 3000, 15000);
+	const struct outage *outage = outage_now(world);
+	if (outage != NULL) {
+		took_ms = world_draw(world, 1, 30);
+		world->outage_calls++;
+	}
 	call->started_ms = world->now_ms;
-	*running = (struct running){ .call = call, .ends_ms = world->now_ms + took_ms };
+	*running = (struct running){ .call = call, .ends_ms = world->now_ms + took_ms, .outage = outage };
 	/* The watchdogs of the upstream threads. */
-	if (took_ms > 3000 && running->ends_ms > call->first_content_due_ms)
+	running->flows = took_ms > 3000 && world_chance(world, 30);
+	if (took_ms > 3000 && !running->flows && running->ends_ms > call->first_content_due_ms)
 		running->ends_ms = call->first_content_due_ms;
 	if (running->ends_ms > call->deadline_ms) running->ends_ms = call->deadline_ms;
 	if (running->ends_ms < world->now_ms) running->ends_ms = world->now_ms;
@@ -29,7 +53,11 @@ static struct failure draw_failure(struct world *world)
 		{ .reason = REASON_MODEL_UNAVAILABLE, .action = FAILURE_ACTION_NEXT_ONLY, .retry_after_ms = -1 },
 		{ .reason = REASON_CONNECT, .action = FAILURE_ACTION_SAME, .retry_after_ms = -1 },
 	};
-	return failures[random_below(&world->random, sizeof(failures) / sizeof(failures[0]))];
+	struct failure failure = failures[random_below(&world->random, sizeof(failures) / sizeof(failures[0]))];
+	failure.maybe_sent = failure.reason != REASON_CONNECT;
+	/* Seldom, since it stops the member for long. */
+	if (failure.action == FAILURE_ACTION_LATCH && !world_chance(world, 5)) failure.action = FAILURE_ACTION_END;
+	return failure;
 }
 
 void upstream_end(struct world *world, struct running *running)
@@ -38,11 +66,19 @@ void upstream_end(struct world *world, struct running *running)
 	ASSERT(call != NULL);
 	call->ended_ms = world->now_ms;
 	call->requests_sent = 1;
-	bool is_late = world->now_ms >= call->first_content_due_ms || world->now_ms >= call->deadline_ms;
+	bool is_late =
+		(world->now_ms >= call->first_content_due_ms && !running->flows) || world->now_ms >= call->deadline_ms;
 	if (running->is_cancelled || is_late) {
-		call->result.failure = (struct failure){
-			.reason = REASON_TIMEOUT, .action = FAILURE_ACTION_NEXT, .retry_after_ms = -1
-		};
+		call->result.failure = (struct failure){ .reason = REASON_TIMEOUT,
+			.action = FAILURE_ACTION_NEXT,
+			.retry_after_ms = -1,
+			.maybe_sent = true };
+	} else if (running->outage != NULL && running->outage->is_refused) {
+		call->requests_sent = 0;
+		call->result.failure = failure_of_transport(TRANSPORT_CONNECT, false);
+	} else if (running->outage != NULL) {
+		const struct failure_sign sign = { .http_status = 503, .retryable = -1, .retry_after_ms = -1 };
+		call->result.failure = failure_of_sign(&sign);
 	} else if (world_chance(world, 25)) {
 		call->result.failure = draw_failure(world);
 	} else {

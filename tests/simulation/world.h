@@ -9,6 +9,8 @@
  *   5 a rejected request has its dead letter, with its bytes, in the same commit
  *   7 a member that drains is idle in time
  *   8 bounds hold
+ *   9 an upstream that fails is asked little more often than there are chats: the retries of a member stay within their
+ *     budget, also through outages of the whole upstream
  * and at the end, after the faults have stopped, that everything is answered (a stuck run is a failure of promise 1). */
 #ifndef SIMULATION_WORLD_H
 #define SIMULATION_WORLD_H
@@ -24,6 +26,9 @@ enum {
 	CONVERSATIONS = 12,
 	CALLS_MAX = 6, /* in flight, per member */
 	WAITING_MAX = 24,
+	OUTAGES = 3, /* of the whole upstream */
+	BUDGET_EARNED = 200,
+	BUDGET_MAX = 4000,
 	DEADLINE_MS = 10000,
 	RESERVE_MS = 300,
 	METADATA_MAX = LEDGER_TEXT_MAX,
@@ -55,6 +60,17 @@ struct running {
 	struct call *call; /* NULL = free */
 	int64_t ends_ms;
 	bool is_cancelled;
+	bool flows;                  /* the first content came in time, so only the deadline bounds it */
+	const struct outage *outage; /* it began in; NULL = none */
+};
+
+/* What a member has asked the upstream for one request. */
+enum asked { ASKED_NEVER, ASKED_SENT, ASKED_UNSENT };
+
+/* When every call fails, in one way. */
+struct outage {
+	int64_t from_ms, until_ms;
+	bool is_refused; /* connections; else everything is answered 503 */
 };
 
 enum transaction_phase { TRANSACTION_NONE, TRANSACTION_BEFORE_OFFSETS, TRANSACTION_PENDING, TRANSACTION_ENDED };
@@ -68,7 +84,11 @@ struct member {
 	bool has[PARTITIONS];      /* as it believes */
 	bool revoking[PARTITIONS]; /* asked to give it up once the batch is back */
 	struct running calls[CALLS_MAX];
-	uint64_t probe; /* of the account, under way; 0 = none */
+	int64_t started_ms;
+	char asked[PARTITIONS][REQUESTS_MAX]; /* enum asked, by this owner */
+	int64_t firsts;                       /* first attempts */
+	int64_t spent;                        /* thousandths of retries */
+	uint64_t probe;                       /* of the account, under way; 0 = none */
 	int64_t probe_ends_ms;
 	struct batch *batch;
 	int batch_generation;
@@ -87,13 +107,14 @@ struct world {
 	int generation;
 	int64_t faults_due_ms;
 	int64_t input_due_ms;
+	struct outage outages[OUTAGES];
 	struct partition partitions[PARTITIONS];
 	struct member members[MEMBERS];
 	uint64_t trace; /* hash of all that happened */
 	int broken;     /* promise; 0 = none */
 	char why[200];
 	bool is_loud;
-	long calls, replies, aborts, uncertain, rebalances, crashes;
+	long calls, replies, aborts, uncertain, rebalances, crashes, outage_calls;
 };
 
 /* Notes a broken promise; the first one counts. */
@@ -125,6 +146,7 @@ void member_revoke(struct world *world, int index, int partition, bool waits);
 void member_drain(struct world *world, int index);
 
 /* upstream.c */
+void upstream_draw_outages(struct world *world);
 void upstream_begin(struct world *world, struct running *running, struct call *call);
 void upstream_end(struct world *world, struct running *running);
 
