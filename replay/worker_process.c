@@ -233,8 +233,9 @@ void worker_process_print_log(const struct worker_process *worker)
 	struct buffer log;
 	buffer_init(&log, LOG_MAX);
 	if (file_read(worker->log_path, &log) == STATUS_OK) {
-		size_t start = log.size > LOG_TAIL ? log.size - LOG_TAIL : 0;
-		fprintf(stderr, "--- end of the worker's log\n%.*s---\n", (int)(log.size - start), log.data + start);
+		struct bytes text = buffer_bytes(&log);
+		size_t start = text.size > LOG_TAIL ? text.size - LOG_TAIL : 0;
+		fprintf(stderr, "--- end of the worker's log\n%.*s---\n", (int)(text.size - start), text.data + start);
 	}
 	buffer_deinit(&log);
 }
