@@ -83,11 +83,33 @@ static void breaker_opens_from_the_ratio_on(void **state)
 	(void)state;
 	struct bench bench;
 	set_up(&bench);
-	for (int i = 0; i < 10; i++)
+	for (int i = 0; i < 3; i++)
 		assert_false(call(&bench, BREAKER_GOOD));
-	for (int i = 0; i < 9; i++)
+	for (int i = 0; i < 10; i++) {
 		assert_false(call(&bench, BREAKER_FAILED));
+		assert_false(call(&bench, BREAKER_GOOD));
+	}
+	assert_false(call(&bench, BREAKER_FAILED));
+	assert_false(call(&bench, BREAKER_FAILED));
 	assert_true(call(&bench, BREAKER_FAILED));
+}
+
+/* However busy the window: what fails without a break is dead. */
+static void breaker_opens_on_failures_in_a_row(void **state)
+{
+	(void)state;
+	struct bench bench;
+	set_up(&bench);
+	for (int i = 0; i < 1000; i++)
+		assert_false(call(&bench, BREAKER_GOOD));
+	for (int i = 0; i < 3; i++)
+		assert_false(call(&bench, BREAKER_FAILED));
+	assert_false(call(&bench, BREAKER_GOOD));
+	for (int i = 0; i < 3; i++)
+		assert_false(call(&bench, BREAKER_FAILED));
+	assert_false(call(&bench, BREAKER_NOTHING));
+	assert_true(call(&bench, BREAKER_FAILED));
+	assert_state(&bench, BREAKER_OPEN);
 }
 
 static void breaker_good_call_never_opens_it(void **state)
@@ -309,6 +331,7 @@ int main(void)
 		cmocka_unit_test(breaker_new_one_is_closed_and_admits),
 		cmocka_unit_test(breaker_opens_only_from_min_calls_on),
 		cmocka_unit_test(breaker_opens_from_the_ratio_on),
+		cmocka_unit_test(breaker_opens_on_failures_in_a_row),
 		cmocka_unit_test(breaker_good_call_never_opens_it),
 		cmocka_unit_test(breaker_calls_that_say_nothing_never_count),
 		cmocka_unit_test(breaker_window_forgets),

@@ -24,6 +24,7 @@ static void change(struct breaker *breaker, enum breaker_state state)
 	breaker->epoch++;
 	breaker->probes = 0;
 	breaker->probes_good = 0;
+	breaker->failures_in_row = 0;
 	for (int i = 0; i < BREAKER_SLICES; i++)
 		breaker->slices[i] = (struct breaker_slice){ .number = INT64_MIN };
 }
@@ -90,6 +91,7 @@ static void count(struct breaker *breaker, const struct breaker_options *options
 	if (slice->number != number) *slice = (struct breaker_slice){ .number = number };
 	slice->calls++;
 	if (failed) slice->failures++;
+	breaker->failures_in_row = failed ? breaker->failures_in_row + 1 : 0;
 }
 
 static bool has_failed_too_often(const struct breaker *breaker, const struct breaker_options *options, int64_t now_ms)
@@ -103,7 +105,9 @@ static bool has_failed_too_often(const struct breaker *breaker, const struct bre
 		calls += breaker->slices[i].calls;
 		failures += breaker->slices[i].failures;
 	}
-	return calls >= options->min_calls && (double)failures >= (double)calls * options->failure_ratio;
+	if (calls < options->min_calls) return false;
+	bool is_dead = breaker->failures_in_row >= options->min_calls;
+	return is_dead || (double)failures >= (double)calls * options->failure_ratio;
 }
 
 /* A probe has ended. */

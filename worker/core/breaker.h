@@ -1,7 +1,7 @@
 /* A circuit breaker: stops calls to what keeps failing, and finds out with a few real ones when it works again.
  *
  * Closed, it counts the calls that ended within a sliding window; enough of them, with too large a share failed, open
- * it. Open, it admits nothing for a while. Then it is half open: BREAKER_PROBES calls are admitted at a time; so many
+ * it. So many failures in a row as make enough calls do, too: a busy window would need seconds to turn. Open, it admits nothing for a while. Then it is half open: BREAKER_PROBES calls are admitted at a time; so many
  * good ones close it, one that fails opens it again for twice as long, up to a bound, with ±20 % of jitter.
  *
  * A call gets a pass when it begins and gives it back when it ends. A pass of an earlier state counts for nothing: a
@@ -60,6 +60,7 @@ struct breaker {
 	enum breaker_state state;
 	uint32_t epoch; /* one further with each change of state */
 	struct breaker_slice slices[BREAKER_SLICES];
+	int64_t failures_in_row;
 	int64_t open_ms;       /* of the latest opening, before jitter; 0 = was closed since */
 	int64_t open_until_ms; /* while open */
 	int probes;            /* under way, while half open */
