@@ -162,6 +162,18 @@ static enum status ask_committed(const struct source_lookup *lookup, struct ques
 	return status;
 }
 
+/* librdkafka may say that a partition is not there from what it remembers, without asking. This asks, and what comes back
+ * replaces what it remembers. */
+static void renew_metadata(const struct source_lookup *lookup)
+{
+	rd_kafka_topic_t *topic = rd_kafka_topic_new(lookup->options.rk, lookup->options.topic, NULL);
+	if (topic == NULL) return;
+	const struct rd_kafka_metadata *metadata = NULL;
+	if (rd_kafka_metadata(lookup->options.rk, 0, topic, &metadata, TRY_MS) == RD_KAFKA_RESP_ERR_NO_ERROR)
+		rd_kafka_metadata_destroy(metadata);
+	rd_kafka_topic_destroy(topic);
+}
+
 static enum status ask_bounds(struct source_lookup *lookup, const struct question *question)
 {
 	for (size_t i = 0; i < question->count; i++) {
@@ -176,6 +188,7 @@ static enum status ask_bounds(struct source_lookup *lookup, const struct questio
 			log_event(lookup->options.log, LOG_LEVEL_WARN, "bounds of the log cannot be read",
 				LOG_FIELDS(log_int("partition", row->partition),
 					log_string("error", rd_kafka_err2name(code))));
+			renew_metadata(lookup);
 			return STATUS_IO;
 		}
 		row->log_start = start;
