@@ -231,6 +231,16 @@ def short_text(data: bytes, at: int) -> tuple[str, int]:
     return data[at + 2 : at + 2 + size].decode(), at + 2 + size
 
 
+def compact_text(data: bytes, at: int) -> tuple[str, int]:
+    """A text whose size, plus one, is a varint."""
+    size = shift = 0
+    while True:
+        size |= (data[at] & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if data[at - 1] < 0x80:
+            return data[at : at + size - 1].decode(), at + size - 1
+
+
 def parse_commit(key: bytes, value: bytes | None, group: str, topic: str) -> Commit | None:
     """A record of __consumer_offsets, when it is a commit of this group for this topic."""
     if value is None or struct.unpack_from(">h", key)[0] not in (0, 1):
@@ -241,8 +251,8 @@ def parse_commit(key: bytes, value: bytes | None, group: str, topic: str) -> Com
         return None
     partition = struct.unpack_from(">i", key, at)[0]
     version, offset = struct.unpack_from(">hq", value)
-    assert version == 3, f"a commit of version {version}"
-    metadata, at = short_text(value, 14)
+    assert version in (3, 4), f"a commit of version {version}"
+    metadata, at = short_text(value, 14) if version == 3 else compact_text(value, 14)
     return Commit(partition, offset, decode_finished(metadata, offset), struct.unpack_from(">q", value, at)[0])
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Iterator
 
 import harness
 import pytest
 from frame_proxy import FrameProxy
 from stage import ProxiedSite
+
+# It tells of every attempt to reach a broker that is away on purpose.
+logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 _numbers = itertools.count(1)
 

@@ -181,6 +181,10 @@ def test_checker_reads_progress_as_the_worker_writes_it():
     key = struct.pack(">hh", 1, 5) + b"group" + struct.pack(">h", 5) + b"topic" + struct.pack(">i", 3)
     value = struct.pack(">hqih", 3, 40, -1, len(metadata)) + metadata + struct.pack(">q", 1234)
     assert checker.parse_commit(key, value, "group", "topic") == Commit(3, 40, [42, 48], 1234)
+    long = metadata.replace(b":00000000", b":" + b"0" * 200)
+    size = len(long) + 1
+    newer = struct.pack(">hqi", 4, 40, -1) + bytes([size & 0x7F | 0x80, size >> 7]) + long + struct.pack(">q", 1234)
+    assert checker.parse_commit(key, newer + b"\0", "group", "topic") == Commit(3, 40, [42, 48], 1234)
     assert checker.parse_commit(key, value, "other", "topic") is None
     assert checker.parse_commit(key, None, "group", "topic") is None
     assert checker.decode_finished("", 7) == []

@@ -1,0 +1,185 @@
+"""What breaks things: worker processes, the broker, connections and single frames, by chance from a seed.
+
+Two lanes run side by side, each doing one thing after the other: one hurts workers, the other Kafka and the way to it.
+What each does in which order depends on the seed alone; when it happens to hit what, does not.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from frame_proxy import CUT, DUPLICATE, HOLD, REQUEST, RESPONSE, TRANSACTIONAL, FrameProxy, Rule
+from harness import Broker, Worker
+
+# Longer than the session (2 s) and the transaction (4 s) of the workers under test.
+ZOMBIE_S = 6.5
+DRAIN_S = 90.0
+# Of what a worker counts, this is told after a commit; chat_worker_requests_total counts a reply when it is made, so one
+# that was made and then lost with its partition counts again where it is made anew.
+COMMITTED = "messaging_client_sent_messages_total"
+
+
+@dataclass
+class Fault:
+    kind: str
+    begin_ms: int
+    end_ms: int = 0
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+class Starter:
+    """Has processes started by the thread of the test: they are killed when the thread that started them ends."""
+
+    def __init__(self) -> None:
+        self._calls: queue.Queue[tuple[Callable[[], object], threading.Event]] = queue.Queue()
+
+    def start(self, what: Worker | Broker) -> None:
+        done = threading.Event()
+        self._calls.put((what.start, done))
+        done.wait()
+
+    def serve(self, seconds: float, is_over: Callable[[], bool] = lambda: False) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not is_over():
+            try:
+                call, done = self._calls.get(timeout=0.05)
+            except queue.Empty:
+                continue
+            try:
+                call()
+            finally:
+                done.set()
+
+
+@dataclass
+class Crew:
+    """The workers, and what those lives that have ended had counted when last asked."""
+
+    workers: list[Worker]
+    starter: Starter = field(default_factory=Starter)
+    counted: int = 0
+    restarts: dict[str, int] = field(default_factory=dict)
+    exits: list[str] = field(default_factory=list)  # ends that nobody caused
+
+    def note(self, worker: Worker) -> None:
+        """Keeps the counters of a life that is about to end."""
+        self.counted += int(worker.metric(COMMITTED))
+        for reason in ("unanswered", "fenced", "timeout", "fatal", "gap", "twin", "denied"):
+            count = int(worker.metric("chat_worker_producer_restarts_total", reason=reason))
+            if count > 0:
+                self.restarts[reason] = self.restarts.get(reason, 0) + count
+
+    def must_live(self, worker: Worker) -> None:
+        assert worker.process is not None
+        code = worker.process.poll()
+        if code is not None:
+            self.exits.append(f"{worker.name} ended with {code}: {worker.tail()[-600:]}")
+            self.starter.start(worker)
+
+    def kill(self, worker: Worker, chance: random.Random) -> None:
+        self.note(worker)
+        worker.kill()
+        time.sleep(chance.uniform(0, 1.5))
+        self.starter.start(worker)
+
+    def freeze(self, worker: Worker, _: random.Random) -> None:
+        os.kill(worker.pid, signal.SIGSTOP)
+        time.sleep(ZOMBIE_S)
+        os.kill(worker.pid, signal.SIGCONT)
+
+    def roll(self, worker: Worker, _: random.Random) -> None:
+        self.note(worker)
+        worker.terminate()
+        code = worker.wait(DRAIN_S)
+        if code != 0:
+            self.exits.append(f"{worker.name} was to drain and ended with {code}: {worker.tail()[-600:]}")
+        self.starter.start(worker)
+
+
+class Nemesis:
+    def __init__(self, seed: int, crew: Crew, broker: Broker, proxy: FrameProxy) -> None:
+        self.crew, self.broker, self.proxy = crew, broker, proxy
+        self.faults: list[Fault] = []
+        self.failure: BaseException | None = None
+        self._is_stopping = threading.Event()
+        lanes = (self._hurt_workers, self._hurt_kafka)
+        self._threads = [threading.Thread(target=self._run, args=(lane, random.Random(f"{seed}-{lane.__name__}")))
+                         for lane in lanes]
+
+    def run(self, seconds: float) -> None:
+        """Breaks things for so long; returns when everything runs again."""
+        for thread in self._threads:
+            thread.start()
+        try:
+            self.crew.starter.serve(seconds, lambda: self.failure is not None)
+        finally:
+            self._is_stopping.set()
+            self.crew.starter.serve(DRAIN_S + 60, lambda: not any(thread.is_alive() for thread in self._threads))
+            self.proxy.clear()
+        assert not any(thread.is_alive() for thread in self._threads), "a lane hangs"
+        if self.failure is not None:
+            raise self.failure
+
+    def _run(self, lane: Callable[[random.Random], None], chance: random.Random) -> None:
+        try:
+            while not self._is_stopping.is_set():
+                lane(chance)
+                self._is_stopping.wait(chance.uniform(0.3, 1.5))
+        except BaseException as failure:
+            self.failure = failure
+
+    def _do(self, kind: str, action: Callable[[], object]) -> None:
+        fault = Fault(kind, now_ms())
+        action()
+        fault.end_ms = now_ms()
+        self.faults.append(fault)
+
+    def _hurt_workers(self, chance: random.Random) -> None:
+        worker = chance.choice(self.crew.workers)
+        self.crew.must_live(worker)
+        kind, action = chance.choices(
+            [("kill -9", self.crew.kill), ("zombie", self.crew.freeze), ("roll", self.crew.roll)], [5, 2, 2])[0]
+        self._do(kind, lambda: action(worker, chance))
+
+    def _hurt_kafka(self, chance: random.Random) -> None:
+        if len([fault for fault in self.faults if fault.kind not in ("kill -9", "zombie", "roll")]) == 4:
+            self._do("broker killed", self._restart_broker)
+            return
+        kind, action = chance.choices(
+            [("cut", self._cut), ("frame", self._meddle), ("broker pause", self._pause)], [4, 8, 2])[0]
+        self._do(kind, lambda: action(chance))
+
+    def _restart_broker(self) -> None:
+        self.broker.kill()
+        self.crew.starter.start(self.broker)
+
+    def _pause(self, chance: random.Random) -> None:
+        self.broker.pause()
+        time.sleep(chance.uniform(0.5, 3.5))
+        self.broker.resume()
+
+    def _cut(self, chance: random.Random) -> None:
+        self.proxy.cut_some(chance.choice([0.3, 1.0]), chance)
+
+    def _meddle(self, chance: random.Random) -> None:
+        """One frame of a transaction; what is held comes late, one time in two after its client has gone."""
+        action, side = chance.choice([(CUT, REQUEST), (CUT, RESPONSE), (DUPLICATE, REQUEST), (HOLD, REQUEST),
+                                      (HOLD, REQUEST), (HOLD, RESPONSE)])
+        late_s, is_cut = chance.uniform(0.1, 2.5), chance.random() < 0.5
+        rule = self.proxy.add(Rule(chance.choice(TRANSACTIONAL), action, side, skip=chance.randrange(5)))
+        self._is_stopping.wait(1.0)
+        if action == HOLD and rule.was_hit():
+            if is_cut:
+                rule.cut_client()
+            time.sleep(late_s)
+        rule.release()
