@@ -219,8 +219,12 @@ void settings_table_show(const struct settings_table *table, size_t index, struc
 }
 
 /* `place: key: text`; what is at its default has no place. */
-static void add_formatted(struct settings_table *table, bool is_warning, const char *key, const char *text)
+PRINTF_LIKE(4, 0)
+static void add_formatted(
+	struct settings_table *table, bool is_warning, const char *key, const char *format, va_list arguments)
 {
+	char text[SETTINGS_PROBLEM_SIZE / 2];
+	(void)vsnprintf(text, sizeof text, format, arguments);
 	char line[SETTINGS_PROBLEM_SIZE];
 	size_t index = settings_table_find(table, key);
 	ASSERT(index < table->count);
@@ -234,26 +238,26 @@ static void add_formatted(struct settings_table *table, bool is_warning, const c
 
 void settings_table_error(struct settings_table *table, const char *key, const char *format, ...)
 {
-	char text[SETTINGS_PROBLEM_SIZE / 2];
 	va_list arguments;
 	va_start(arguments, format);
-	(void)vsnprintf(text, sizeof text, format, arguments);
+	add_formatted(table, false, key, format, arguments);
 	va_end(arguments);
-	add_formatted(table, false, key, text);
 }
 
 void settings_table_warn(struct settings_table *table, const char *key, const char *format, ...)
 {
-	char text[SETTINGS_PROBLEM_SIZE / 2];
 	va_list arguments;
 	va_start(arguments, format);
-	(void)vsnprintf(text, sizeof text, format, arguments);
+	add_formatted(table, true, key, format, arguments);
 	va_end(arguments);
-	add_formatted(table, true, key, text);
 }
 
-static void add_at(struct settings_table *table, bool is_warning, const char *place, const char *text)
+PRINTF_LIKE(4, 0)
+static void add_at(
+	struct settings_table *table, bool is_warning, const char *place, const char *format, va_list arguments)
 {
+	char text[SETTINGS_PROBLEM_SIZE / 2];
+	(void)vsnprintf(text, sizeof text, format, arguments);
 	char line[SETTINGS_PROBLEM_SIZE];
 	(void)snprintf(line, sizeof line, "%.256s: %s", place, text);
 	add_problem(table, is_warning, line);
@@ -261,22 +265,18 @@ static void add_at(struct settings_table *table, bool is_warning, const char *pl
 
 void settings_table_error_at(struct settings_table *table, const char *place, const char *format, ...)
 {
-	char text[SETTINGS_PROBLEM_SIZE / 2];
 	va_list arguments;
 	va_start(arguments, format);
-	(void)vsnprintf(text, sizeof text, format, arguments);
+	add_at(table, false, place, format, arguments);
 	va_end(arguments);
-	add_at(table, false, place, text);
 }
 
 void settings_table_warn_at(struct settings_table *table, const char *place, const char *format, ...)
 {
-	char text[SETTINGS_PROBLEM_SIZE / 2];
 	va_list arguments;
 	va_start(arguments, format);
-	(void)vsnprintf(text, sizeof text, format, arguments);
+	add_at(table, true, place, format, arguments);
 	va_end(arguments);
-	add_at(table, true, place, text);
 }
 
 size_t settings_table_error_count(const struct settings_table *table)

@@ -16,7 +16,7 @@
 #include "worker/core/failure.h"
 #include "worker/core/retry.h"
 
-/* member, word, the states it may change to (as a set of JOB_AFTER_… bits) */
+/* member, word, the states it may change to (as a set of JOB_TO bits) */
 #define JOB_STATE_TABLE(ROW)                                                                         \
 	ROW(JOB_NEW, "new", JOB_TO(JOB_WAITING) | JOB_TO(JOB_READY) | JOB_TO(JOB_REPLIED))           \
 	ROW(JOB_WAITING, "waiting", JOB_TO(JOB_READY) | JOB_TO(JOB_REPLIED) | JOB_TO(JOB_GONE))      \

@@ -12,7 +12,7 @@
  * at_least_once: an idempotent producer; every delivery report is waited for, then the progress is committed through the
  * consumer. Ends committed, published (progress not stored) or aborted.
  *
- * Nothing is copied: librdkafka borrows key and value from the batch until its delivery report, and a batch is given back
+ * Values are not copied: librdkafka borrows them from the batch until its delivery report, and a batch is given back
  * only after all of them. The thread decides nothing and logs what went wrong once.
  *
  * Threads: all functions from one owner (the flow's loop). */
