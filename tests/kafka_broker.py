@@ -120,10 +120,12 @@ class Broker:
         properties: Mapping[str, str] | None = None,
         advertised_port: int | None = None,
         version: str = VERSION,
+        node_id: int = 1,
     ) -> None:
         self.folder = Path(folder)
         self.properties = dict(properties or {})
         self.advertised_port = advertised_port
+        self.node_id = node_id
         self.libraries = ROOT / ".cache" / f"kafka-{version}" / "libs"
         self.data = self.folder / "data"
         self.log = self.folder / "kafka.log"
@@ -155,12 +157,21 @@ class Broker:
 
     def start(self) -> Broker:
         """Starts the broker and returns when it answers. A broker that ran before keeps its ports and data."""
+        self.launch()
+        return self.wait_for_answer()
+
+    def take_ports(self) -> None:
+        """Chooses the ports, once; `launch` does it when nobody had to know them before."""
+        if self.port == 0:
+            self.port, self.internal_port, self.controller_port = free_ports(3)
+
+    def launch(self) -> None:
+        """Starts the broker and returns at once: brokers of one cluster wait for each other."""
         assert not self.is_running(), "the broker runs already"
         if not self.libraries.is_dir():
             raise BrokerError(f"{self.libraries} is missing: run scripts/setup kafka")
         self.folder.mkdir(parents=True, exist_ok=True)
-        if self.port == 0:
-            self.port, self.internal_port, self.controller_port = free_ports(3)
+        self.take_ports()
         self._write_configuration()
         if not self.data.exists():
             self._format()
@@ -172,6 +183,8 @@ class Broker:
                 stderr=subprocess.STDOUT,
                 preexec_fn=die_with_parent,
             )
+
+    def wait_for_answer(self) -> Broker:
         try:
             wait_until("the broker answers", self._answers, START_S)
         except BaseException:
@@ -214,12 +227,14 @@ class Broker:
         """An admin client of kafka-python, past the proxy; close it after use."""
         return KafkaAdminClient(bootstrap_servers=self.internal_bootstrap, request_timeout_ms=10_000)
 
-    def create_topics(self, partitions: Mapping[str, int], configuration: Mapping[str, str] | None = None) -> None:
+    def create_topics(self, partitions: Mapping[str, int], configuration: Mapping[str, str] | None = None,
+                      replicas: int = 1) -> None:
         """Creates topics, {name: number of partitions}, and returns when each partition has its leader."""
         admin = self.admin()
         try:
             topics = [
-                NewTopic(name, count, 1, topic_configs=dict(configuration or {})) for name, count in partitions.items()
+                NewTopic(name, count, replicas, topic_configs=dict(configuration or {}))
+                for name, count in partitions.items()
             ]
             admin.create_topics(topics, timeout_ms=10_000)
 
@@ -253,8 +268,8 @@ class Broker:
         rows = {
             **FAST,
             "process.roles": "broker,controller",
-            "node.id": "1",
-            "controller.quorum.voters": f"1@{here}:{self.controller_port}",
+            "node.id": str(self.node_id),
+            "controller.quorum.voters": f"{self.node_id}@{here}:{self.controller_port}",
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "INTERNAL",
             "listener.security.protocol.map": "CLIENT:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT",
@@ -269,8 +284,8 @@ class Broker:
         (self.folder / "log4j2.properties").write_text(LOG4J2)
 
     def _format(self) -> None:
-        """Lays out the empty data folder, from a copy made once for each version: that saves a start of Java."""
-        template = self.libraries.parent / "formatted"
+        """Lays out the empty data folder, from a copy made once for each version and node: that saves a start of Java."""
+        template = self.libraries.parent / ("formatted" if self.node_id == 1 else f"formatted-{self.node_id}")
         if not template.is_dir():
             with tempfile.TemporaryDirectory(dir=self.libraries.parent) as scratch:
                 self._format_anew(Path(scratch))
@@ -306,7 +321,7 @@ class Broker:
         except KafkaError:
             return False
         try:
-            return [each["node_id"] for each in admin.describe_cluster()["brokers"]] == [1]
+            return self.node_id in [each["node_id"] for each in admin.describe_cluster()["brokers"]]
         except KafkaError:
             return False
         finally:
