@@ -122,6 +122,8 @@
 		"Chats taken that have not been replied to; then reading stops.")                                 \
 	ROW(worker, max_bytes, INT, "268435456", 1048576, SETTINGS_BYTES_MAX, "bytes", "",                        \
 		"Memory of chats taken that have not been replied to; then reading stops.")                       \
+	ROW(worker, stuck_ms, INT, "60000", 0, SETTINGS_MS_MAX, "ms", "",                                         \
+		"A thread that does nothing for so long ends the process, with exit code 70; 0: never.")          \
 	ROW(worker, drain_ms, INT, "25000", 0, SETTINGS_MS_MAX, "ms", "",                                         \
 		"After SIGTERM: time to end. The last 5 s of it, or half of less than 10 s, are for publishing.") \
 	ROW(worker, grace_ms, INT, "0", 0, SETTINGS_MS_MAX, "ms", "",                                             \

@@ -9,6 +9,7 @@
 #include "common/assertion.h"
 #include "common/clock.h"
 #include "common/random.h"
+#include "common/watchdog.h"
 #include "worker/edge/admin.h"
 #include "worker/edge/publisher.h"
 #include "worker/edge/signals.h"
@@ -26,6 +27,7 @@ enum {
 	RECORDS_PER_PARTITION = 512, /* taken in one turn, so that no partition keeps the loop to itself */
 	REVOKE_WAIT_MS = 2000,       /* for the batches of a partition that is given up */
 	CLOSE_WAIT_MS = 1500,        /* for the producer, and again for the consumer */
+	STUCK_LOOKS = 30,            /* of the watchdog, within worker.stuck_ms */
 	DRAIN_TAIL_MS = 5000,        /* of drain_ms, kept for publishing, closing and leaving the group */
 };
 
@@ -44,6 +46,8 @@ struct worker {
 	struct publisher *publisher;
 	struct upstream *upstream;
 	struct admin *admin;
+	struct watchdog *watchdog;    /* NULL = off */
+	struct watchdog_pulse *pulse; /* of this loop */
 
 	bool is_blocked;    /* a batch is due, but there is nobody to take it, or no identity to commit it with */
 	bool has_unread;    /* a partition was left with records that may be waiting */
@@ -220,6 +224,7 @@ static int wait_ms(const struct worker *worker)
 static void turn(struct worker *worker)
 {
 	struct epoll_event ready[8];
+	watchdog_beat(worker->pulse);
 	int count = epoll_wait(worker->epoll_fd, ready, 8, wait_ms(worker));
 	bool has_input = worker->has_unread;
 	for (int i = 0; i < count; i++)
@@ -265,6 +270,30 @@ static enum status open_flow(struct worker *worker)
 	return worker->flow == NULL ? STATUS_NO_MEMORY : STATUS_OK;
 }
 
+/* Not by way of the loop or the callers: one of them may be what is stuck. */
+static void on_stuck(void *context, const char *name, int silent_ms)
+{
+	const struct worker *worker = context;
+	log_event(worker->log, LOG_LEVEL_ERROR, "a thread is stuck, ending",
+		LOG_FIELDS(log_string("thread", name), log_int("silent_ms", silent_ms)));
+	_exit(WORKER_EXIT_INTERNAL);
+}
+
+static enum status open_watchdog(struct worker *worker)
+{
+	int stuck_ms = (int)worker->settings->worker.stuck_ms;
+	if (stuck_ms == 0) return STATUS_OK;
+	const struct watchdog_options options = {
+		.look_ms = stuck_ms < STUCK_LOOKS ? 1 : stuck_ms / STUCK_LOOKS,
+		.looks_max = STUCK_LOOKS,
+		.on_stuck = on_stuck,
+		.context = worker,
+	};
+	enum status status = watchdog_start(&options, &worker->watchdog);
+	if (status == STATUS_OK) worker->pulse = watchdog_add(worker->watchdog, "flow");
+	return status;
+}
+
 static enum status open_upstream(struct worker *worker, const struct secret *secret)
 {
 	struct buffer bearer;
@@ -275,6 +304,7 @@ static enum status open_upstream(struct worker *worker, const struct secret *sec
 	if (status == STATUS_OK) {
 		worker->options.upstream.bearer = bearer.data;
 		worker->options.upstream.log = worker->log;
+		worker->options.upstream.watchdog = worker->watchdog;
 		status = upstream_start(&worker->options.upstream, &worker->upstream);
 		worker->options.upstream.bearer = NULL;
 	}
@@ -298,6 +328,7 @@ static enum status open_kafka(struct worker *worker)
 		.source = worker->source,
 		.log = worker->log,
 		.metrics = worker->metrics,
+		.watchdog = worker->watchdog,
 	};
 	return publisher_start(&publisher, &worker->publisher);
 }
@@ -342,6 +373,7 @@ static enum status open_all(struct worker *worker, const struct secret *secret)
 	if (worker->epoll_fd < 0) return STATUS_IO;
 	enum status status = open_flow(worker);
 	const char *part = "flow";
+	if (status == STATUS_OK) status = open_watchdog(worker);
 	if (status == STATUS_OK) {
 		part = "admin.listen";
 		status = open_admin(worker);
@@ -373,6 +405,7 @@ static bool close_all(struct worker *worker)
 	upstream_stop(worker->upstream);
 	admin_stop(worker->admin);
 	if (publisher != STATUS_OK || source != STATUS_OK) return false;
+	watchdog_stop(worker->watchdog);
 	flow_free(worker->flow);
 	metrics_free(worker->metrics);
 	worker_options_deinit(&worker->options);

@@ -112,6 +112,7 @@ static void *run(void *argument)
 		if (status != STATUS_OK || mailbox_put(publisher->done, batch) != STATUS_OK) batch_free(batch);
 	}
 	publisher_session_close(publisher);
+	watchdog_rest(publisher->pulse);
 	return NULL;
 }
 
@@ -141,6 +142,7 @@ static struct publisher *publisher_new(const struct publisher_options *options)
 	publisher->source = options->source;
 	publisher->log = options->log;
 	publisher->metrics = options->metrics;
+	publisher->pulse = watchdog_add(options->watchdog, "publisher");
 	publisher->is_transactional = options->settings->kafka.delivery == SETTINGS_DELIVERY_EXACTLY_ONCE;
 	publisher->owner = (struct kafka_owner){ .log = options->log, .context = publisher };
 	publisher->work = mailbox_new(1);

@@ -21,6 +21,7 @@
 
 #include "common/log.h"
 #include "common/metrics.h"
+#include "common/watchdog.h"
 #include "worker/core/batch.h"
 #include "worker/edge/source.h"
 #include "worker/settings.h"
@@ -32,6 +33,7 @@ struct publisher_options {
 	struct source *source;           /* for committed progress; outlives the publisher */
 	struct log *log;
 	struct metrics *metrics;
+	struct watchdog *watchdog; /* outlives the publisher; NULL = nobody watches the thread */
 };
 
 /* Makes the producer and starts the thread, which then initialises transactions and warms the topics' metadata, trying

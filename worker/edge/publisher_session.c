@@ -29,6 +29,7 @@ static const char *restart_word(enum publisher_reason reason)
 
 bool publisher_is_stopping(const struct publisher *publisher)
 {
+	watchdog_beat(publisher->pulse);
 	return atomic_load(&publisher->is_stopping);
 }
 

@@ -47,6 +47,7 @@ struct publisher {
 	struct source *source;
 	struct log *log;
 	struct metrics *metrics;
+	struct watchdog_pulse *pulse;
 	bool is_transactional;
 	int64_t transaction_ms;
 	struct kafka_owner owner;
@@ -99,6 +100,7 @@ bool publisher_session_is_broken(const struct publisher *publisher);
 
 /* Waits, or until the publisher stops; then true. */
 bool publisher_pause(const struct publisher *publisher, int64_t pause_ms);
+/* Every loop of the thread asks this each time round, so its pulse beats here. */
 bool publisher_is_stopping(const struct publisher *publisher);
 
 /* publisher_records.c */

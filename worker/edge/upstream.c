@@ -49,17 +49,18 @@ static enum status upstream_open_done(struct upstream *upstream)
 	return mailbox_fill_once(upstream->done, upstream->in_flight_max + PROBES_MAX);
 }
 
-static enum status upstream_start_threads(struct upstream *upstream, size_t count)
+static enum status upstream_start_threads(struct upstream *upstream, size_t count, struct watchdog *watchdog)
 {
 	upstream->threads = calloc(count, sizeof(struct upstream_thread *));
 	if (upstream->threads == NULL) return STATUS_NO_MEMORY;
-	const struct upstream_thread_options options = {
+	struct upstream_thread_options options = {
 		.setup = &upstream->setup,
 		.done = upstream->done,
 		.in_flight_max = upstream->in_flight_max + PROBES_MAX,
 		.id_step = count,
 	};
 	while (upstream->thread_count < count) {
+		options.pulse = watchdog_add(watchdog, "upstream");
 		enum status status = upstream_thread_start(&options, &upstream->threads[upstream->thread_count]);
 		if (status != STATUS_OK) return status;
 		upstream->thread_count++;
@@ -82,7 +83,7 @@ enum status upstream_start(const struct upstream_options *options, struct upstre
 	upstream->in_flight_max = (size_t)options->in_flight_max;
 	enum status status = upstream_setup_open(options, &upstream->setup);
 	if (status == STATUS_OK) status = upstream_open_done(upstream);
-	if (status == STATUS_OK) status = upstream_start_threads(upstream, (size_t)options->threads);
+	if (status == STATUS_OK) status = upstream_start_threads(upstream, (size_t)options->threads, options->watchdog);
 	if (status == STATUS_OK)
 		*out_upstream = upstream;
 	else

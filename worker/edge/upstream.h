@@ -16,6 +16,7 @@
 
 #include "common/bytes.h"
 #include "common/log.h"
+#include "common/watchdog.h"
 #include "worker/core/call.h"
 
 struct upstream;
@@ -37,7 +38,8 @@ struct upstream_options {
 	int streams_per_connection;
 	int connect_timeout_ms;
 	struct openrouter_limits limits;
-	struct log *log; /* outlives the pool */
+	struct log *log;           /* outlives the pool */
+	struct watchdog *watchdog; /* likewise; NULL = nobody watches the threads */
 };
 
 /* Starts the threads. STATUS_NO_MEMORY, STATUS_INVALID (an option libcurl does not take), STATUS_IO (threads or

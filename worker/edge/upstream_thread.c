@@ -41,6 +41,7 @@ struct upstream_thread {
 
 	/* Owned by the thread while it runs. */
 	struct instant now;
+	struct watchdog_pulse *pulse;
 	const struct upstream_setup *setup;
 	CURLSH *share; /* names and TLS sessions, for all multi handles */
 	struct upstream_sockets sockets;
@@ -262,7 +263,9 @@ static int thread_timeout_ms(struct upstream_thread *thread)
 static void thread_turn(struct upstream_thread *thread)
 {
 	struct epoll_event events[EVENTS_MAX];
+	watchdog_rest(thread->pulse); /* perhaps without a time limit */
 	size_t count = upstream_sockets_wait(&thread->sockets, events, EVENTS_MAX, thread_timeout_ms(thread));
+	watchdog_beat(thread->pulse);
 	thread->now = clock_now();
 	bool has_orders = false;
 	for (size_t i = 0; i < count; i++) {
@@ -284,6 +287,7 @@ static void *thread_main(void *context)
 	struct upstream_thread *thread = context;
 	while (!thread->is_stopping)
 		thread_turn(thread);
+	watchdog_rest(thread->pulse);
 	return NULL;
 }
 
@@ -331,6 +335,7 @@ enum status upstream_thread_start(const struct upstream_thread_options *options,
 	if (thread == NULL) return STATUS_NO_MEMORY;
 	thread->setup = options->setup;
 	thread->done = options->done;
+	thread->pulse = options->pulse;
 	thread->sockets.epoll_fd = -1;
 	thread->now = clock_now();
 	thread->multis.setup = options->setup;

@@ -10,6 +10,7 @@
 #define WORKER_EDGE_UPSTREAM_THREAD_H
 
 #include "common/mailbox.h"
+#include "common/watchdog.h"
 #include "worker/edge/upstream_setup.h"
 
 struct upstream_thread;
@@ -19,6 +20,7 @@ enum upstream_order_kind { UPSTREAM_ORDER_CHAT, UPSTREAM_ORDER_KEY, UPSTREAM_ORD
 struct upstream_thread_options {
 	const struct upstream_setup *setup; /* borrowed for the thread's life */
 	struct mailbox *done;               /* likewise; has room for every call of the pool at any time */
+	struct watchdog_pulse *pulse;       /* likewise; NULL = not watched */
 	size_t in_flight_max;               /* calls that may be inside at once */
 	uint64_t id_step;                   /* ids that come to this thread are so far apart */
 };
