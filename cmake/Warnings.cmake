@@ -11,7 +11,13 @@ target_compile_options(chat_flags INTERFACE
   -Wall -Wextra -Wformat=2 -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
   -Wvla -Wswitch-enum -Wundef -Wpointer-arith -Wwrite-strings -Wcast-qual -Wimplicit-fallthrough
   -Werror=implicit -Werror=incompatible-pointer-types -Werror=int-conversion -Werror=format-security
-  -fno-strict-aliasing -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+  -fno-strict-aliasing)
+if(CHAT_WORKER_COVERAGE)
+  target_compile_options(chat_flags INTERFACE --coverage -fprofile-abs-path -fprofile-update=atomic)
+  target_link_options(chat_flags INTERFACE --coverage)
+else() # the coverage tool has to find the sources again
+  target_compile_options(chat_flags INTERFACE -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+endif()
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU") # clang refuses to be told of warnings that it does not have
   target_compile_options(chat_flags INTERFACE
     -Wno-format-truncation # bounded messages are meant to be cut
