@@ -75,7 +75,7 @@
 	ROW(openrouter, response_max_bytes, INT, "2097152", 1024, 1073741824, "bytes", "",                             \
 		"An answer that is larger counts as invalid.")                                                         \
 	ROW(openrouter, cache_ttl_s, INT, "0", 0, 86400, "s", "",                                                      \
-		"Let the model service cache answers for this long; 0: not at all.")                                   \
+		"Ask the service to cache answers for so long: a repeat after a crash is then free. 0: do not.")       \
 	ROW(openrouter, ca_file, TEXT, "", 0, 4096, "", "", "Certificates to trust, PEM. Empty: those of the system.") \
 	ROW(openrouter, proxy, SECRET, "", 0, 2048, "", "", "Proxy URL. Proxies named by the environment are ignored.")
 

@@ -77,6 +77,7 @@ static void fill_upstream(struct worker_options *options, const struct settings 
 		.in_flight_max = (int)settings->worker.max_in_flight,
 		.streams_per_connection = (int)openrouter->streams_per_connection,
 		.connect_timeout_ms = (int)openrouter->connect_timeout_ms,
+		.cache_ttl_s = (int)openrouter->cache_ttl_s,
 		.limits = {
 			.body_bytes = (size_t)openrouter->response_max_bytes,
 			.event_bytes = (size_t)openrouter->response_max_bytes,

@@ -190,6 +190,7 @@ enum option_code {
 	OPTION_PROXY,
 	OPTION_INSECURE,
 	OPTION_CONNECT_MS,
+	OPTION_CACHE_TTL,
 	OPTION_FIRST_MS,
 	OPTION_STALL_MS,
 	OPTION_DEADLINE_MS,
@@ -216,6 +217,7 @@ static const struct option options[] = {
 	{ "proxy", required_argument, NULL, OPTION_PROXY },
 	{ "insecure", no_argument, NULL, OPTION_INSECURE },
 	{ "connect-ms", required_argument, NULL, OPTION_CONNECT_MS },
+	{ "cache-ttl", required_argument, NULL, OPTION_CACHE_TTL },
 	{ "first-ms", required_argument, NULL, OPTION_FIRST_MS },
 	{ "stall-ms", required_argument, NULL, OPTION_STALL_MS },
 	{ "deadline-ms", required_argument, NULL, OPTION_DEADLINE_MS },
@@ -296,6 +298,9 @@ static bool set_number(struct tool *tool, int code, long value)
 		return true;
 	case OPTION_CONNECT_MS:
 		tool->options.connect_timeout_ms = (int)value;
+		return true;
+	case OPTION_CACHE_TTL:
+		tool->options.cache_ttl_s = (int)value;
 		return true;
 	case OPTION_FIRST_MS:
 		tool->first_ms = value;

@@ -262,6 +262,35 @@ static void flow_retry_refused_call_is_tried_again(void **state)
 	support_close(&support);
 }
 
+/* What a response cache goes by: neither the attempt, nor the process, nor chance, nor time is in the body. */
+static void flow_retry_body_is_the_same_for_each_attempt_and_process(void **state)
+{
+	(void)state;
+	struct buffer first;
+	buffer_init(&first, 4096);
+	for (uint64_t seed = 1; seed <= 5; seed++) {
+		struct support support;
+		support_init(&support);
+		support.options.seed = seed;
+		support.options.provider = BYTES_LITERAL("{\"sort\":\"latency\"}");
+		support.now.mono_ms += (int64_t)seed * 997;
+		support_start(&support);
+		support_assign(&support, 0, -1, BYTES_NONE);
+		support_take_json(&support, "{\"user\":\"u\",\"request_id\":\"r\",\"top_p\":0.5,\"messages\":["
+					    "{\"role\":\"user\",\"content\":\"Hi\"}]}");
+		for (int attempt = 0; attempt < 3; attempt++) {
+			struct call *call = support_call(&support);
+			if (first.size == 0) buffer_append(&first, buffer_bytes(&call->body));
+			assert_true(bytes_equal(buffer_bytes(&call->body), buffer_bytes(&first)));
+			support_fail(&support, call, REASON_CONNECT, FAILURE_ACTION_SAME);
+			support_pass(&support, 900);
+		}
+		assert_text_equal(support_only_reply(&support).reason, "connect");
+		support_close(&support);
+	}
+	buffer_deinit(&first);
+}
+
 static void flow_retry_ids_of_calls_never_repeat(void **state)
 {
 	(void)state;
@@ -295,6 +324,7 @@ int main(void)
 		cmocka_unit_test(flow_retry_without_time_for_it_ends),
 		cmocka_unit_test(flow_retry_last_attempt_has_all_the_time_for_its_content),
 		cmocka_unit_test(flow_retry_refused_call_is_tried_again),
+		cmocka_unit_test(flow_retry_body_is_the_same_for_each_attempt_and_process),
 		cmocka_unit_test(flow_retry_ids_of_calls_never_repeat),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

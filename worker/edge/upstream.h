@@ -6,7 +6,8 @@
  * openrouter_answer, and gives the call back with its verdict. It decides nothing.
  *
  * What is sent: POST to base_url + "/chat/completions" with Authorization, Content-Type, Accept: text/event-stream,
- * User-Agent, HTTP-Referer and X-OpenRouter-Title. No redirects, no proxy or netrc from the environment, HTTPS only
+ * User-Agent, HTTP-Referer and X-OpenRouter-Title; X-OpenRouter-Cache with its TTL when cache_ttl_s asks for it, on
+ * chats only. No redirects, no proxy or netrc from the environment, HTTPS only
  * unless insecure_http, connections reused, libcurl never queues and never repeats a POST on its own.
  *
  * Threads: upstream_start/stop and upstream_put/cancel/take from one owner (the flow's loop). Only put and cancel cross
@@ -37,6 +38,7 @@ struct upstream_options {
 	int in_flight_max; /* of the whole pool; sizes mailboxes and handles */
 	int streams_per_connection;
 	int connect_timeout_ms;
+	int cache_ttl_s; /* answers may be cached by the service for so long; 0 = no */
 	struct openrouter_limits limits;
 	struct log *log;           /* outlives the pool */
 	struct watchdog *watchdog; /* likewise; NULL = nobody watches the threads */

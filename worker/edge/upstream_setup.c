@@ -87,6 +87,16 @@ static void headers_add(struct curl_slist **headers, bool *is_whole, const char 
 	}
 }
 
+/* A repeat of the same bytes within this time, as after a crash, is then answered from the cache for nothing. */
+static void headers_add_cache(struct curl_slist **headers, bool *is_whole, int ttl_s)
+{
+	if (ttl_s <= 0) return;
+	char text[16];
+	(void)snprintf(text, sizeof(text), "%d", ttl_s);
+	headers_add(headers, is_whole, "X-OpenRouter-Cache:", "true");
+	headers_add(headers, is_whole, "X-OpenRouter-Cache-TTL:", text);
+}
+
 static enum status setup_headers(const struct upstream_options *options, struct upstream_setup *setup)
 {
 	bool is_whole = true;
@@ -101,6 +111,7 @@ static enum status setup_headers(const struct upstream_options *options, struct 
 	headers_add(&setup->key_headers, &is_whole, "Accept:", "application/json");
 	headers_add(&setup->chat_headers, &is_whole, "Accept:", "text/event-stream");
 	headers_add(&setup->chat_headers, &is_whole, "Content-Type:", "application/json");
+	headers_add_cache(&setup->chat_headers, &is_whole, options->cache_ttl_s);
 	/* Empty: large bodies do not wait for a "100 Continue". */
 	headers_add(&setup->chat_headers, &is_whole, "Expect:", "");
 	return is_whole ? STATUS_OK : STATUS_NO_MEMORY;
