@@ -262,6 +262,27 @@ static void flow_retry_refused_call_is_tried_again(void **state)
 	support_close(&support);
 }
 
+/* A list for the service to go through by itself would multiply with our own steps. */
+static void flow_retry_models_of_a_request_are_steps_and_on_no_attempt(void **state)
+{
+	(void)state;
+	static const char *const wanted[] = { "x/1", "x/2", "x/3" };
+	struct support support;
+	support_open(&support);
+	support_take_json(&support, "{\"request_id\":\"r\",\"models\":[\"x/1\",\"x/2\",\"x/3\"],\"route\":\"fallback\","
+				    "\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}");
+	for (int i = 0; i < 3; i++) {
+		struct call *call = support_call(&support);
+		assert_model(call, wanted[i]);
+		assert_false(support_contains(buffer_bytes(&call->body), "\"models\""));
+		assert_false(support_contains(buffer_bytes(&call->body), "\"route\""));
+		support_fail(&support, call, REASON_OVERLOADED, FAILURE_ACTION_NEXT);
+	}
+	support_no_call(&support);
+	assert_int_equal(support_only_reply(&support).attempts, 3);
+	support_close(&support);
+}
+
 /* What a response cache goes by: neither the attempt, nor the process, nor chance, nor time is in the body. */
 static void flow_retry_body_is_the_same_for_each_attempt_and_process(void **state)
 {
@@ -324,6 +345,7 @@ int main(void)
 		cmocka_unit_test(flow_retry_without_time_for_it_ends),
 		cmocka_unit_test(flow_retry_last_attempt_has_all_the_time_for_its_content),
 		cmocka_unit_test(flow_retry_refused_call_is_tried_again),
+		cmocka_unit_test(flow_retry_models_of_a_request_are_steps_and_on_no_attempt),
 		cmocka_unit_test(flow_retry_body_is_the_same_for_each_attempt_and_process),
 		cmocka_unit_test(flow_retry_ids_of_calls_never_repeat),
 	};
