@@ -207,6 +207,24 @@ enum status flow_next_cancel(struct flow *flow, uint64_t *out_id)
 	return STATUS_OK;
 }
 
+/* What the attempt tells of how long its model takes, whoever waits for it. One that was cut off would have taken longer. */
+static void note_times(struct flow *flow, const struct flow_slot *slot, const struct call *call)
+{
+	ASSERT(slot->model < MODEL_NAMES_COUNT);
+	struct flow_model *model = &flow->guard.models[slot->model];
+	const struct failure *failure = &call->result.failure;
+	int64_t took_ms = call->ended_ms - call->started_ms;
+	bool was_cut = failure->reason == REASON_TIMEOUT && failure->http_status == 0 && failure->maybe_sent;
+	if (call->first_content_ms > 0)
+		latency_note(&model->first_content, call->first_content_ms - call->started_ms);
+	else if (was_cut)
+		latency_note_at_least(&model->first_content, took_ms);
+	if (failure->reason == REASON_NONE)
+		latency_note(&model->whole, took_ms);
+	else if (was_cut)
+		latency_note_at_least(&model->whole, took_ms);
+}
+
 /* Frees the slot of a call that came back and returns the job that waits for it, if one does. */
 static struct job *end_call(struct flow *flow, const struct call *call, struct instant now)
 {
@@ -216,6 +234,7 @@ static struct job *end_call(struct flow *flow, const struct call *call, struct i
 	ASSERT((job == NULL) == slot->wants_cancel);
 	ASSERT(flow->call_bytes >= slot->bytes);
 	flow->call_bytes -= slot->bytes;
+	note_times(flow, slot, call);
 	flow_guard_ended(flow, slot, job == NULL ? NULL : &call->result.failure, now);
 	list_unlink(&slot->link);
 	*slot = (struct flow_slot){ 0 };

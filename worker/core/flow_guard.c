@@ -16,6 +16,8 @@ void flow_guard_init(struct flow *flow)
 	for (size_t i = 0; i < MODEL_NAMES_COUNT; i++) {
 		retry_budget_init(&guard->models[i].budget, &options->budget, INT64_MIN);
 		breaker_init(&guard->models[i].breaker);
+		latency_init(&guard->models[i].first_content);
+		latency_init(&guard->models[i].whole);
 	}
 }
 

@@ -14,6 +14,7 @@
 #include "worker/core/account.h"
 #include "worker/core/flow.h"
 #include "worker/core/lanes.h"
+#include "worker/core/latency.h"
 #include "worker/core/ledger.h"
 #include "worker/core/model_names.h"
 
@@ -53,6 +54,10 @@ struct flow_slot {
 struct flow_model {
 	struct retry_budget budget;
 	struct breaker breaker;
+
+	/* Of its attempts. What ended by itself with a failure says nothing. */
+	struct latency first_content; /* until the first content; at least until the end of those it never came in */
+	struct latency whole;         /* until the end of a whole answer; at least until it was given up */
 };
 
 /* What stands before a call. */
