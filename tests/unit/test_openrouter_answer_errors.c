@@ -338,6 +338,64 @@ static void errors_never_carry_texts_of_the_upstream(void **state)
 	heard_free(&heard);
 }
 
+static void assert_provider(const struct response *response, const char *provider)
+{
+	struct heard heard = hear(response);
+	assert_int_not_equal(heard.result.failure.reason, REASON_NONE);
+	assert_bytes(heard.result.failed_provider, provider);
+	heard_free(&heard);
+}
+
+#define NAMED(name) "\"metadata\":{\"provider_name\":" name "}"
+#define CHUNK(members) "data: {\"provider\":\"Groq\"," members "}\n\n"
+
+static void errors_tell_whose_they_are(void **state)
+{
+	(void)state;
+	static const struct {
+		struct response response;
+		const char *provider;
+	} rows[] = {
+		{ ERROR_JSON(502, ERROR(NAMED("\"Amazon Bedrock\""))), "Amazon Bedrock" },
+		{ JSON("{\"choices\":[{\"error\":{\"code\":502," NAMED("\"Z.AI\"") "}}]}"), "Z.AI" },
+		{ EVENTS("data: {\"provider\":\"OpenAI\",\"error\":{\"code\":429},\"choices\":[]}\n\n"), "OpenAI" },
+		{ EVENTS("data: {\"provider\":\"OpenAI\",\"error\":{" NAMED("\"Azure\"") "}}\n\n"), "Azure" },
+		{ EVENTS(CHUNK("\"choices\":[]") "data: {\"error\":{\"code\":502}}\n\n"), "Groq" },
+		{ EVENTS(CHUNK("\"choices\":[{\"delta\":{\"content\":\"x\"}}]")), "Groq" },
+		{ EVENTS(CHUNK("\"choices\":[]") DONE), "Groq" },
+		{ JSON("{\"provider\":\"Groq\",\"choices\":[]}"), "Groq" },
+		/* Nothing that could be something else than a name. */
+		{ ERROR_JSON(502, ERROR(NAMED("\"a\\\"b\""))), NULL },
+		{ ERROR_JSON(502, ERROR(NAMED("\"a\\u0000\""))), NULL },
+		{ ERROR_JSON(
+			  502, ERROR(NAMED("\"0123456789012345678901234567890123456789012345678901234567890123x\""))),
+			NULL },
+		{ ERROR_JSON(502, ERROR(NAMED("null"))), NULL },
+		{ ERROR_JSON(502, ERROR(NAMED("7"))), NULL },
+		{ ERROR_JSON(502, ERROR("\"code\":502")), NULL },
+		{ ERROR_JSON(502, "Bad gateway"), NULL },
+		/* All that serve the model, so none of them in particular. */
+		{ ERROR_JSON(503, ERROR("\"availability\":{\"affected_providers\":[\"azure\"]}," NAMED("\"Azure\""))),
+			NULL },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_provider(&rows[i].response, rows[i].provider);
+}
+
+static void errors_that_time_out_in_a_stream_tell_whose_it_was(void **state)
+{
+	(void)state;
+	struct response response = EVENTS(CHUNK("\"choices\":[{\"delta\":{\"content\":\"x\"}}]"));
+	response.end = TRANSPORT_TIMEOUT;
+	assert_provider(&response, "Groq");
+	struct response answer = EVENTS(CHUNK("\"choices\":[{\"delta\":{\"content\":\"x\"}}]") FINISH("stop") DONE);
+	struct heard heard = hear(&answer);
+	assert_int_equal(heard.result.failure.reason, REASON_NONE);
+	assert_bytes(heard.result.failed_provider, NULL);
+	assert_bytes(heard.result.answer.provider, "Groq");
+	heard_free(&heard);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -350,6 +408,8 @@ int main(void)
 		cmocka_unit_test(errors_milliseconds_header_goes_before_seconds),
 		cmocka_unit_test(answers_that_lack_something_are_told_apart),
 		cmocka_unit_test(answers_that_are_none_are_invalid),
+		cmocka_unit_test(errors_tell_whose_they_are),
+		cmocka_unit_test(errors_that_time_out_in_a_stream_tell_whose_it_was),
 		cmocka_unit_test(errors_never_carry_texts_of_the_upstream),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,6 +68,8 @@ static void write_body(const struct flow *flow, const struct job *job, struct ca
 		.temperature = options->temperature,
 		.max_tokens = options->max_tokens,
 		.provider = options->provider,
+		.ignored = job->ignored,
+		.ignored_count = job->ignored_count,
 	};
 	openrouter_body_write(&body, &call->body);
 }
@@ -268,9 +270,8 @@ static bool trim(struct job *job)
 
 static void go_on_to_next_model(struct job *job)
 {
-	ASSERT(job->retry.model + 1 < job->retry.model_count);
-	job->retry.model++;
-	job->retry.model_attempts = 0;
+	flow_guard_change_model(job, job->retry.model + 1);
+	ASSERT(job->retry.model_attempts == 0);
 	if (job->failure.action == FAILURE_ACTION_NEXT_ONCE) job->retry.went_on = true;
 }
 
@@ -297,7 +298,10 @@ static struct retry_decision decide(struct flow *flow, const struct job *job, st
 static void on_failure(struct flow *flow, struct job *job, const struct call *call, struct instant now)
 {
 	ASSERT(call->result.failure.reason != REASON_NONE);
+	struct failure before = job->failure;
 	job->failure = call->result.failure;
+	if (job->ignored_count > 0 && job->failure.reason == REASON_NO_PROVIDER)
+		flow_ignore_take_back(flow, job, &before, now);
 	struct retry_decision decision = decide(flow, job, now);
 	if (decision.step == RETRY_STEP_TRIM && !trim(job)) decision.step = RETRY_STEP_END;
 	if (decision.step != RETRY_STEP_END && !flow_guard_spend(flow, job, now)) decision.step = RETRY_STEP_END;
@@ -306,6 +310,7 @@ static void on_failure(struct flow *flow, struct job *job, const struct call *ca
 		flow_reply_failure(flow, job, now);
 		return;
 	}
+	if (decision.step == RETRY_STEP_AGAIN) flow_ignore_failed(flow, job, call, now);
 	if (decision.step == RETRY_STEP_NEXT) go_on_to_next_model(job);
 	job_change(job, JOB_BACKOFF);
 	ASSERT(decision.at_ms <= job->deadline_ms);

@@ -30,6 +30,20 @@ static size_t number_of(struct flow *flow, const struct job *job, size_t model)
 	return number;
 }
 
+size_t flow_guard_number(struct flow *flow, const struct job *job)
+{
+	return number_of(flow, job, job->retry.model);
+}
+
+void flow_guard_change_model(struct job *job, size_t model)
+{
+	ASSERT(model > job->retry.model);
+	ASSERT(model < job->retry.model_count);
+	job->retry.model = model;
+	job->retry.model_attempts = 0;
+	job->ignored_count = 0;
+}
+
 /* The first of the job's models from this one on that may be called; model_count = none. */
 static size_t first_admitted(struct flow *flow, const struct job *job, size_t from, struct instant now)
 {
@@ -60,8 +74,7 @@ bool flow_guard_choose(struct flow *flow, struct job *job, struct instant now)
 	ASSERT(job->rejection.reason == REASON_NONE);
 	size_t model = first_admitted(flow, job, job->retry.model, now);
 	if (model < job->retry.model_count) {
-		if (model != job->retry.model) job->retry.model_attempts = 0;
-		job->retry.model = model;
+		if (model != job->retry.model) flow_guard_change_model(job, model);
 		return true;
 	}
 	if (job->retry.attempts == 0) {
@@ -96,7 +109,7 @@ void flow_guard_began(struct flow *flow, const struct job *job, struct flow_slot
 	ASSERT(job->retry.model_attempts > 0);
 	ASSERT(!slot->has_passes);
 	struct flow_guard *guard = &flow->guard;
-	slot->model = number_of(flow, job, job->retry.model);
+	slot->model = flow_guard_number(flow, job);
 	struct flow_model *model = &guard->models[slot->model];
 	if (job->retry.attempts == 1) retry_budget_earn(&guard->budget, &flow->options.budget);
 	if (job->retry.model_attempts == 1) retry_budget_earn(&model->budget, &flow->options.budget);
@@ -219,7 +232,7 @@ bool flow_guard_spend(struct flow *flow, const struct job *job, struct instant n
 	ASSERT(job->retry.attempts > 0);
 	struct retry_budget *whole = &flow->guard.budget;
 	/* The model that failed pays: it has earned from all chats that it was asked for. */
-	struct retry_budget *own = &flow->guard.models[number_of(flow, job, job->retry.model)].budget;
+	struct retry_budget *own = &flow->guard.models[flow_guard_number(flow, job)].budget;
 	int64_t cost = job->failure.maybe_sent ? RETRY_BUDGET_COST : RETRY_BUDGET_COST_UNSENT;
 	if (!retry_budget_has(whole, cost, now.mono_ms) || !retry_budget_has(own, cost, now.mono_ms)) return false;
 	retry_budget_spend(whole, cost, now.mono_ms);

@@ -3,7 +3,7 @@
  * flow.c        life, partitions, time, drain          flow_call.c   attempts: starting, ending, deciding
  * flow_take.c   records in                             flow_reply.c  replies and dead letters
  * flow_batch.c  batches out and back                    flow_check.c  what holds between calls
- * flow_guard.c  may a call be made?
+ * flow_guard.c  may a call be made?                    flow_ignore.c  providers that a repeat leaves out
  *
  * Where a job is, by state: WAITING in its lane, and on `heads` when its turn has come; READY on `ready`; CALLING in `slots`; BACKOFF in `due` until the
  * back-off ends; REPLIED on `replies`; PUBLISHING on `publishing`. From WAITING to BACKOFF its deadline (or the end of
@@ -24,6 +24,7 @@ enum {
 	FLOW_ABORT_BACKOFF_MS = 50,       /* before the batch after an aborted one; doubled up to … */
 	FLOW_ABORT_BACKOFF_MAX_MS = 2000,
 	FLOW_MEMORY_BACKOFF_MS = 50, /* before what memory was missing for is tried again */
+	FLOW_ALONE_MS = 600000,      /* a model that nobody else could serve is not asked for others for so long */
 };
 
 struct flow_partition_state {
@@ -54,6 +55,7 @@ struct flow_slot {
 struct flow_model {
 	struct retry_budget budget;
 	struct breaker breaker;
+	int64_t alone_until_ms; /* no repeat leaves out a provider of it before */
 
 	/* Of its attempts. What ended by itself with a failure says nothing. */
 	struct latency first_content; /* until the first content; at least until the end of those it never came in */
@@ -139,7 +141,19 @@ void flow_drop_call(struct flow *flow, struct job *job);
 /* The job's deadline comes while it is being called: as flow_drop_call(), and the attempt counts. */
 void flow_time_out_call(struct flow *flow, struct job *job, struct instant now);
 
+/* flow_ignore.c */
+/* The attempt failed and is followed by another at the same model: its provider is left out there, if it is known, to blame,
+ * and the chat's preferences allow it. */
+void flow_ignore_failed(struct flow *flow, struct job *job, const struct call *call, struct instant now);
+/* A repeat that left providers out was told that nobody serves the model: it is the list that made it fail. The chat is back
+ * at the failure before, and may ask the same model again without the list. */
+void flow_ignore_take_back(struct flow *flow, struct job *job, const struct failure *before, struct instant now);
+
 /* flow_guard.c */
+/* The job goes on to another of its models. */
+void flow_guard_change_model(struct job *job, size_t model);
+/* The number of the job's model. */
+size_t flow_guard_number(struct flow *flow, const struct job *job);
 void flow_guard_init(struct flow *flow);
 /* Goes on to the first model from the job's own on that may be called now. False: there is none, and job->failure is
  * what the chat is told. */

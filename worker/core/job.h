@@ -35,6 +35,8 @@ enum job_state { JOB_STATE_TABLE(JOB_STATE_MEMBER) };
 struct lane;
 struct flow_partition_state;
 
+enum { JOB_MODELS_MAX = CHAT_MODELS_MAX + 4, JOB_IGNORED_MAX = 4 };
+
 struct job {
 	enum job_state state;
 	struct list queue;                      /* of the state: ready, replies, batch */
@@ -50,8 +52,10 @@ struct job {
 	struct chat_rejection rejection; /* reason REASON_NONE = valid */
 	size_t bytes;                    /* counted against the bound on memory */
 
-	struct bytes models[CHAT_MODELS_MAX + 4]; /* to be tried, in order; state.model_count of them */
-	size_t message_count;                     /* kept of the history */
+	struct bytes models[JOB_MODELS_MAX];   /* to be tried, in order; state.model_count of them */
+	size_t message_count;                  /* kept of the history */
+	struct bytes ignored[JOB_IGNORED_MAX]; /* providers of the model in use that failed, in the arena */
+	size_t ignored_count;
 	struct retry_state retry;
 	struct failure failure; /* the last one */
 	uint64_t call_id;       /* the attempt under way; 0 = none */
@@ -69,8 +73,6 @@ struct job {
 	struct outgoing *dead_letter; /* NULL = none, or given up */
 	int refusals;                 /* how often a topic refused reply or dead letter */
 };
-
-enum { JOB_MODELS_MAX = CHAT_MODELS_MAX + 4 };
 
 /* Takes over `*record` (nulls it) only on success. NULL when memory is missing. `arena_max` bounds the chat's memory. */
 NODISCARD struct job *job_new(struct record **record, size_t arena_max);

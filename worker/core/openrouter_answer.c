@@ -8,6 +8,7 @@
 #include "worker/core/openrouter_error.h"
 #include "worker/core/openrouter_json.h"
 #include "worker/core/openrouter_parts.h"
+#include "worker/core/openrouter_provider.h"
 #include "worker/core/sse.h"
 
 enum body_kind {
@@ -33,6 +34,7 @@ struct openrouter_reader {
 	bool tells_error;  /* an error object was the end of it */
 	bool is_tail;      /* reading what the stream left without its empty line */
 	struct failure failure;
+	struct bytes failed_provider; /* in the arena */
 	struct sse sse;
 	struct buffer body;
 	struct openrouter_parts parts;
@@ -159,6 +161,10 @@ static enum status reader_take_value(struct openrouter_reader *reader, yyjson_va
 	struct failure_sign sign = reader_sign(reader);
 	if (!openrouter_error_read(root, &sign)) return openrouter_parts_add(&reader->parts, root);
 	reader->tells_error = true;
+	struct bytes provider = openrouter_error_provider(root);
+	/* Without memory the name is lost: the repeat is made without it. */
+	if (provider.size > 0 && arena_copy(reader->arena, provider, &reader->failed_provider) != STATUS_OK)
+		reader->failed_provider = BYTES_NONE;
 	return reader_fail(reader, failure_of_sign(&sign));
 }
 
@@ -343,6 +349,16 @@ static void finish_answer(struct openrouter_reader *reader, struct openrouter_re
 	if (!is_generation && bytes_is_given(reader->header_id)) *id = reader->header_id;
 }
 
+/* Told by the error, else by the chunks before it. */
+static struct bytes failed_provider(const struct openrouter_reader *reader)
+{
+	ASSERT(reader != NULL);
+	if (reader->failed_provider.size > 0) return reader->failed_provider;
+	struct bytes name = reader->parts.provider;
+	ASSERT(name.size <= OPENROUTER_NAME_MAX);
+	return openrouter_provider_name_is_sane(name) ? name : BYTES_NONE;
+}
+
 void openrouter_reader_finish(
 	struct openrouter_reader *reader, enum transport_end end, bool sent, struct openrouter_result *out_result)
 {
@@ -363,4 +379,5 @@ void openrouter_reader_finish(
 		finish_answer(reader, out_result);
 	else
 		out_result->failure = failure_of_end(reader, end, sent);
+	if (out_result->failure.reason != REASON_NONE) out_result->failed_provider = failed_provider(reader);
 }

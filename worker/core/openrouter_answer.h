@@ -30,6 +30,9 @@ struct openrouter_limits {
 struct openrouter_result {
 	struct chat_answer answer;
 	struct failure failure;
+	struct bytes
+		failed_provider; /* who answered for the model, when it failed: a sane name (openrouter_provider.h), for
+	                                 nothing but the next request; BYTES_NONE = not told */
 };
 
 /* One for each attempt. NULL when memory is missing. Freed with openrouter_reader_free(), which does not touch the

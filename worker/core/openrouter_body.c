@@ -2,6 +2,7 @@
 #include "worker/core/openrouter_body.h"
 
 #include "common/assertion.h"
+#include "worker/core/openrouter_provider.h"
 
 /* `before` and a JSON text; nothing when there is no text. */
 static void write_member(struct buffer *out_body, const char *before, struct bytes json)
@@ -54,6 +55,24 @@ static void write_output_limit(const struct openrouter_body *body, struct buffer
 			",\"max_tokens\":", request->max_tokens.size > 0 ? request->max_tokens : body->max_tokens);
 }
 
+struct bytes openrouter_body_provider(const struct chat_request *request, struct bytes setting)
+{
+	ASSERT(request != NULL);
+	return request->provider.size > 0 ? request->provider : setting;
+}
+
+static void write_provider(const struct openrouter_body *body, struct buffer *out_body)
+{
+	struct bytes provider = openrouter_body_provider(body->request, body->provider);
+	if (body->ignored_count == 0 || !openrouter_provider_may_ignore(provider)) {
+		write_member(out_body, ",\"provider\":", provider);
+		return;
+	}
+	ASSERT(body->ignored != NULL);
+	buffer_append_text(out_body, ",\"provider\":");
+	openrouter_provider_write(provider, body->ignored, body->ignored_count, out_body);
+}
+
 void openrouter_body_write(const struct openrouter_body *body, struct buffer *out_body)
 {
 	ASSERT(body != NULL);
@@ -69,7 +88,7 @@ void openrouter_body_write(const struct openrouter_body *body, struct buffer *ou
 	write_member(out_body,
 		",\"temperature\":", request->temperature.size > 0 ? request->temperature : body->temperature);
 	write_output_limit(body, out_body);
-	write_member(out_body, ",\"provider\":", request->provider.size > 0 ? request->provider : body->provider);
+	write_provider(body, out_body);
 	write_member(out_body, ",", request->options);
 	buffer_append_char(out_body, '}');
 }

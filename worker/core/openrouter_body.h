@@ -4,6 +4,8 @@
  * Always `"stream":true` (a closed stream stops the bill at most providers, a plain request runs on); the reply is put
  * together again by openrouter_answer. The caller's tools, messages and options are passed on as they are.
  *
+ * A repeat differs from the first attempt at the same model and history only when it leaves out providers that failed.
+ *
  * Order: model, messages, stream, temperature, max_tokens or max_completion_tokens, provider, then the request's
  * options in their own order. Usage is not asked for: it always comes. Pure; any thread. */
 #ifndef WORKER_CORE_OPENROUTER_BODY_H
@@ -17,11 +19,17 @@ struct openrouter_body {
 	const struct chat_message *messages; /* trimmed */
 	size_t message_count;
 	struct bytes model;
-	struct bytes system_prompt; /* put first when the request has no system or developer message; may be empty */
-	struct bytes temperature;   /* JSON number text used when the request gives none; BYTES_NONE = leave it out */
-	struct bytes max_tokens;    /* likewise; not used when the request gives either form */
-	struct bytes provider;      /* JSON object text used when the request gives none */
+	struct bytes system_prompt;  /* put first when the request has no system or developer message; may be empty */
+	struct bytes temperature;    /* JSON number text used when the request gives none; BYTES_NONE = leave it out */
+	struct bytes max_tokens;     /* likewise; not used when the request gives either form */
+	struct bytes provider;       /* JSON object text used when the request gives none */
+	const struct bytes *ignored; /* providers that a repeat leaves out, when the object that is sent allows it
+	                                (openrouter_provider.h) */
+	size_t ignored_count;        /* 0 for every other attempt */
 };
+
+/* The object that is sent in `provider`: the request's, else the setting; empty = none. */
+struct bytes openrouter_body_provider(const struct chat_request *request, struct bytes setting);
 
 /* Appends to `out_body`; buffer_status() tells whether it fits. */
 void openrouter_body_write(const struct openrouter_body *body, struct buffer *out_body);

@@ -5,6 +5,7 @@
 
 #include "common/assertion.h"
 #include "worker/core/openrouter_json.h"
+#include "worker/core/openrouter_provider.h"
 
 enum { MESSAGE_LOOKED_AT = 2048, RETRY_AFTER_MAX_S = 86400 };
 
@@ -136,18 +137,38 @@ static void read_error(yyjson_val *error, struct failure_sign *sign)
 	read_message(openrouter_json_text(yyjson_obj_get(error, "message")), sign);
 }
 
+/* NULL: there is none. */
+static yyjson_val *find_error(yyjson_val *root)
+{
+	ASSERT(root != NULL);
+	yyjson_val *error = yyjson_obj_get(root, "error");
+	if (is_error(error)) return error;
+	error = yyjson_obj_get(yyjson_arr_get_first(yyjson_obj_get(root, "choices")), "error");
+	return is_error(error) ? error : NULL;
+}
+
+struct bytes openrouter_error_provider(yyjson_val *root)
+{
+	ASSERT(root != NULL);
+	yyjson_val *error = find_error(root);
+	if (yyjson_is_obj(yyjson_obj_get(error, "availability"))) return BYTES_NONE;
+	yyjson_val *metadata = yyjson_obj_get(error, "metadata");
+	struct bytes name = openrouter_json_text(yyjson_obj_get(metadata, "provider_name"));
+	if (name.size == 0) name = openrouter_json_text(yyjson_obj_get(root, "provider"));
+	return openrouter_provider_name_is_sane(name) ? name : BYTES_NONE;
+}
+
 bool openrouter_error_read(yyjson_val *root, struct failure_sign *sign)
 {
 	ASSERT(root != NULL);
 	ASSERT(sign->code == 0);
 	ASSERT(sign != NULL);
 	ASSERT(sign->retryable == -1);
-	yyjson_val *error = yyjson_obj_get(root, "error");
-	yyjson_val *choice = yyjson_arr_get_first(yyjson_obj_get(root, "choices"));
-	if (!is_error(error)) error = yyjson_obj_get(choice, "error");
-	if (is_error(error)) {
+	yyjson_val *error = find_error(root);
+	if (error != NULL) {
 		read_error(error, sign);
 		return true;
 	}
+	yyjson_val *choice = yyjson_arr_get_first(yyjson_obj_get(root, "choices"));
 	return bytes_equal_text(openrouter_json_text(yyjson_obj_get(choice, "finish_reason")), "error");
 }

@@ -14,4 +14,8 @@
  * retry_after_ms (which stays when it is not -1) and the rest to its zero. Views are borrowed from the document. */
 bool openrouter_error_read(yyjson_val *root, struct failure_sign *sign);
 
+/* Which provider the error in `root` speaks of, borrowed from the document; BYTES_NONE = not told. An error with an
+ * `availability` speaks of all that could have served the model, so it names none. */
+struct bytes openrouter_error_provider(yyjson_val *root);
+
 #endif
