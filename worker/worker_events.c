@@ -44,6 +44,8 @@ static const char *step_word(enum retry_step step)
 		return "next model";
 	case RETRY_STEP_TRIM:
 		return "shorter history";
+	case RETRY_STEP_FEWER:
+		return "fewer tokens";
 	}
 	ASSERT_UNREACHABLE();
 }

@@ -284,6 +284,7 @@ PHRASES = {
     "CONTEXT": "speaks of the context length",
     "MODEL": "no such model",
     "DAILY_CAP": "daily cap",
+    "TOO_DEAR": "can be paid",
 }
 
 

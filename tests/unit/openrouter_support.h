@@ -105,6 +105,7 @@ static inline void assert_same_failure(const struct failure *a, const struct fai
 	assert_int_equal(a->action, b->action);
 	assert_int_equal(a->http_status, b->http_status);
 	assert_int_equal(a->retry_after_ms, b->retry_after_ms);
+	assert_int_equal(a->tokens_max, b->tokens_max);
 	assert_int_equal(a->maybe_sent, b->maybe_sent);
 	assert_int_equal(a->breaks_edge, b->breaks_edge);
 }

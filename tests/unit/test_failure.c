@@ -243,6 +243,24 @@ static void failure_message_signs_count_where_the_status_is_vague(void **state)
 	assert_sign(&sign, REASON_RATE_LIMITED, NEXT_ONLY);
 }
 
+static void failure_too_dear_is_told_with_what_can_be_paid(void **state)
+{
+	(void)state;
+	struct failure_sign sign = sign_of(402);
+	assert_int_equal(failure_of_sign(&sign).tokens_max, 0);
+	sign.error_type = BYTES_LITERAL("payment_required");
+	sign.tokens_affordable = FAILURE_TOKENS_MIN;
+	assert_sign(&sign, REASON_CREDITS, FAILURE_ACTION_FEWER);
+	assert_int_equal(failure_of_sign(&sign).tokens_max, FAILURE_TOKENS_MIN);
+	/* Too few for an answer: there is no credit. */
+	sign.tokens_affordable = FAILURE_TOKENS_MIN - 1;
+	assert_sign(&sign, REASON_CREDITS, LATCH);
+	assert_int_equal(failure_of_sign(&sign).tokens_max, 0);
+	sign = sign_of(400);
+	sign.tokens_affordable = 1000;
+	assert_sign(&sign, REASON_BAD_REQUEST, END);
+}
+
 static void failure_retryable_has_the_last_word_about_the_same_model(void **state)
 {
 	(void)state;
@@ -473,6 +491,7 @@ int main(void)
 		cmocka_unit_test(failure_code_replaces_the_status),
 		cmocka_unit_test(failure_403_is_told_apart),
 		cmocka_unit_test(failure_message_signs_count_where_the_status_is_vague),
+		cmocka_unit_test(failure_too_dear_is_told_with_what_can_be_paid),
 		cmocka_unit_test(failure_retryable_has_the_last_word_about_the_same_model),
 		cmocka_unit_test(failure_edge_is_blamed_for_its_own_statuses_only),
 		cmocka_unit_test(failure_wait_is_passed_on),

@@ -338,6 +338,42 @@ static void errors_never_carry_texts_of_the_upstream(void **state)
 	heard_free(&heard);
 }
 
+#define AFFORD(text)                                                                                                  \
+	ERROR_JSON(402, ERROR("\"code\":402,\"message\":\"This request requires more credits, or fewer max_tokens. "  \
+			      "You requested up to "                                                                  \
+			      "8192 tokens, but can only afford " text " To increase, visit the site\",\"metadata\":" \
+			      "{\"provider_name\":null}"))
+
+static void errors_of_credit_tell_how_many_tokens_can_be_paid(void **state)
+{
+	(void)state;
+	static const struct {
+		struct response response;
+		enum failure_action action;
+		int64_t tokens;
+	} rows[] = {
+		{ AFFORD("3919."), FAILURE_ACTION_FEWER, 3919 },
+		{ AFFORD("3,919."), FAILURE_ACTION_FEWER, 3919 },
+		{ AFFORD("64"), FAILURE_ACTION_FEWER, 64 },
+		{ AFFORD("63."), LATCH, 0 },
+		{ AFFORD("0."), LATCH, 0 },
+		{ AFFORD("-5."), LATCH, 0 },
+		{ AFFORD("much."), LATCH, 0 },
+		{ AFFORD("99999999999999999999."), LATCH, 0 },
+		{ ERROR_JSON(402, ERROR("\"code\":402,\"message\":\"Insufficient credits\"")), LATCH, 0 },
+		{ ERROR_JSON(402, ERROR("\"message\":\"can only afford \"")), LATCH, 0 },
+		{ JSON(ERROR("\"code\":402,\"message\":\"You can only afford 500\"")), FAILURE_ACTION_FEWER, 500 },
+		{ ERROR_JSON(402, ERROR("\"message\":\"m\",\"metadata\":{\"raw\":\"can only afford 700\"}")),
+			FAILURE_ACTION_FEWER, 700 },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_fails(&rows[i].response, REASON_CREDITS, rows[i].action);
+		struct heard heard = hear(&rows[i].response);
+		assert_int_equal(heard.result.failure.tokens_max, rows[i].tokens);
+		heard_free(&heard);
+	}
+}
+
 static void assert_provider(const struct response *response, const char *provider)
 {
 	struct heard heard = hear(response);
@@ -408,6 +444,7 @@ int main(void)
 		cmocka_unit_test(errors_milliseconds_header_goes_before_seconds),
 		cmocka_unit_test(answers_that_lack_something_are_told_apart),
 		cmocka_unit_test(answers_that_are_none_are_invalid),
+		cmocka_unit_test(errors_of_credit_tell_how_many_tokens_can_be_paid),
 		cmocka_unit_test(errors_tell_whose_they_are),
 		cmocka_unit_test(errors_that_time_out_in_a_stream_tell_whose_it_was),
 		cmocka_unit_test(errors_never_carry_texts_of_the_upstream),

@@ -33,7 +33,7 @@ struct decide_case {
 	const char *name;
 	enum reason reason;
 	enum failure_action action;
-	struct retry_state state; /* attempts, model, model_count, model_attempts, trimmed, went_on */
+	struct retry_state state; /* attempts, model, model_count, model_attempts, trimmed, went_on, asked_fewer */
 	int64_t retry_after_ms;
 	int64_t left_ms;
 	enum retry_step step;
@@ -49,81 +49,96 @@ struct decide_case {
 
 static const struct decide_case decide_cases[] = {
 	/* Nothing helps. */
-	{ "bad request", REASON_BAD_REQUEST, FAILURE_ACTION_END, { 1, 0, 3, 1, false, false }, -1, 9000, END, NEVER },
-	{ "account", REASON_AUTH, FAILURE_ACTION_LATCH, { 1, 0, 3, 1, false, false }, -1, 9000, END, NEVER },
+	{ "bad request", REASON_BAD_REQUEST, FAILURE_ACTION_END, { 1, 0, 3, 1, false, false, false }, -1, 9000, END,
+		NEVER },
+	{ "account", REASON_AUTH, FAILURE_ACTION_LATCH, { 1, 0, 3, 1, false, false, false }, -1, 9000, END, NEVER },
 	/* The same model again, with back-off. */
-	{ "same, first", REASON_CONNECT, SAME, { 1, 0, 1, 1, false, false }, -1, 9000, AGAIN, JITTER_1 },
-	{ "same, second", REASON_CONNECT, SAME, { 2, 0, 1, 2, false, false }, -1, 9000, AGAIN, JITTER_2 },
-	{ "same, spent", REASON_CONNECT, SAME, { 3, 0, 1, 3, false, false }, -1, 9000, END, NEVER },
-	{ "same, spent with models left", REASON_CONNECT, SAME, { 3, 0, 3, 3, false, false }, -1, 9000, END, NEVER },
-	{ "same, other models are no reason to go", REASON_CONNECT, SAME, { 1, 0, 3, 1, false, false }, -1, 9000, AGAIN,
-		JITTER_1 },
-	/* The same model once more, then the next. */
-	{ "once, first", REASON_UPSTREAM_ERROR, SAME_ONCE, { 1, 0, 2, 1, false, false }, -1, 9000, AGAIN, JITTER_1 },
-	{ "once, second", REASON_UPSTREAM_ERROR, SAME_ONCE, { 2, 0, 2, 2, false, false }, -1, 9000, NEXT, AT_ONCE },
-	{ "once, second, last model", REASON_UPSTREAM_ERROR, SAME_ONCE, { 2, 1, 2, 2, false, false }, -1, 9000, END,
+	{ "same, first", REASON_CONNECT, SAME, { 1, 0, 1, 1, false, false, false }, -1, 9000, AGAIN, JITTER_1 },
+	{ "same, second", REASON_CONNECT, SAME, { 2, 0, 1, 2, false, false, false }, -1, 9000, AGAIN, JITTER_2 },
+	{ "same, spent", REASON_CONNECT, SAME, { 3, 0, 1, 3, false, false, false }, -1, 9000, END, NEVER },
+	{ "same, spent with models left", REASON_CONNECT, SAME, { 3, 0, 3, 3, false, false, false }, -1, 9000, END,
 		NEVER },
-	{ "once, second attempt but first of this model", REASON_UPSTREAM_ERROR, SAME_ONCE,
-		{ 2, 1, 2, 1, false, false }, -1, 9000, AGAIN, JITTER_2 },
-	/* The next model, at once; the same one when there is none and the failure is not its own. */
-	{ "next", REASON_OVERLOADED, FAILURE_ACTION_NEXT, { 1, 0, 2, 1, false, false }, -1, 9000, NEXT, AT_ONCE },
-	{ "next need not wait", REASON_RATE_LIMITED, FAILURE_ACTION_NEXT, { 1, 0, 2, 1, false, false }, 4000, 9000,
-		NEXT, AT_ONCE },
-	{ "next, last model", REASON_OVERLOADED, FAILURE_ACTION_NEXT, { 1, 1, 2, 1, false, false }, -1, 9000, AGAIN,
-		JITTER_1 },
-	{ "next, last model asks to wait", REASON_RATE_LIMITED, FAILURE_ACTION_NEXT, { 1, 0, 1, 1, false, false }, 2000,
-		9000, AGAIN, 2000 },
-	/* Never the same model. */
-	{ "no such model, last", REASON_MODEL_UNAVAILABLE, FAILURE_ACTION_NEXT_ONLY, { 1, 0, 1, 1, false, false }, -1,
-		9000, END, NEVER },
-	{ "no such model, next", REASON_MODEL_UNAVAILABLE, FAILURE_ACTION_NEXT_ONLY, { 1, 0, 2, 1, false, false }, -1,
-		9000, NEXT, AT_ONCE },
-	{ "reasoning only, last", REASON_EMPTY_ANSWER, FAILURE_ACTION_NEXT_ONLY, { 1, 0, 1, 1, false, false }, -1, 9000,
-		END, NEVER },
-	{ "reasoning only, second model", REASON_EMPTY_ANSWER, FAILURE_ACTION_NEXT_ONLY, { 2, 1, 3, 1, false, false },
-		-1, 9000, NEXT, AT_ONCE },
-	{ "never the same, though a wait would fit", REASON_RATE_LIMITED, FAILURE_ACTION_NEXT_ONLY,
-		{ 1, 0, 1, 1, false, false }, 100, 9000, END, NEVER },
-	/* Another model once a chat. */
-	{ "moderated, last", REASON_MODERATED, FAILURE_ACTION_NEXT_ONCE, { 1, 0, 1, 1, false, false }, -1, 9000, END,
-		NEVER },
-	{ "moderated, next", REASON_MODERATED, FAILURE_ACTION_NEXT_ONCE, { 1, 0, 3, 1, false, false }, -1, 9000, NEXT,
-		AT_ONCE },
-	{ "refused, first no but second model", REASON_REFUSED, FAILURE_ACTION_NEXT_ONCE, { 2, 1, 3, 1, false, false },
-		-1, 9000, NEXT, AT_ONCE },
-	{ "refused, again", REASON_REFUSED, FAILURE_ACTION_NEXT_ONCE, { 2, 1, 3, 1, false, true }, -1, 9000, END,
-		NEVER },
-	{ "overloaded after a refusal", REASON_OVERLOADED, FAILURE_ACTION_NEXT, { 2, 1, 3, 1, false, true }, -1, 9000,
-		NEXT, AT_ONCE },
-	/* A shorter history, once. */
-	{ "too long", REASON_CONTEXT_LENGTH, FAILURE_ACTION_TRIM, { 1, 0, 2, 1, false, false }, -1, 9000, TRIM,
-		AT_ONCE },
-	{ "still too long", REASON_CONTEXT_LENGTH, FAILURE_ACTION_TRIM, { 2, 0, 2, 2, true, false }, -1, 9000, END,
-		NEVER },
-	{ "too long, spent", REASON_CONTEXT_LENGTH, FAILURE_ACTION_TRIM, { 3, 0, 2, 3, false, false }, -1, 9000, END,
-		NEVER },
-	/* A wait that was asked for is kept when it fits; else the next model, else nothing. */
-	{ "wait fits", REASON_RATE_LIMITED, SAME, { 1, 0, 1, 1, false, false }, 2000, 9000, AGAIN, 2000 },
-	{ "wait fits, other models", REASON_RATE_LIMITED, SAME, { 1, 0, 2, 1, false, false }, 2000, 9000, AGAIN, 2000 },
-	{ "wait just fits", REASON_RATE_LIMITED, SAME, { 1, 0, 2, 1, false, false }, 7500, 9000, AGAIN, 7500 },
-	{ "wait just does not fit", REASON_RATE_LIMITED, SAME, { 1, 0, 2, 1, false, false }, 7501, 9000, NEXT,
-		AT_ONCE },
-	{ "wait does not fit, last model", REASON_RATE_LIMITED, SAME, { 1, 1, 2, 1, false, false }, 7501, 9000, END,
-		NEVER },
-	{ "a day", REASON_RATE_LIMITED, SAME, { 1, 0, 1, 1, false, false }, 86400000, 9000, END, NEVER },
-	{ "a wait shorter than the jitter may be", REASON_RATE_LIMITED, SAME, { 1, 0, 1, 1, false, false }, 0, 9000,
+	{ "same, other models are no reason to go", REASON_CONNECT, SAME, { 1, 0, 3, 1, false, false, false }, -1, 9000,
 		AGAIN, JITTER_1 },
-	/* An attempt that cannot finish is not begun. */
-	{ "time just enough", REASON_OVERLOADED, FAILURE_ACTION_NEXT, { 1, 0, 2, 1, false, false }, -1,
-		RETRY_TIME_MIN_MS, NEXT, AT_ONCE },
-	{ "time just too short", REASON_OVERLOADED, FAILURE_ACTION_NEXT, { 1, 0, 2, 1, false, false }, -1,
-		RETRY_TIME_MIN_MS - 1, END, NEVER },
-	{ "trim, time too short", REASON_CONTEXT_LENGTH, FAILURE_ACTION_TRIM, { 1, 0, 2, 1, false, false }, -1,
-		RETRY_TIME_MIN_MS - 1, END, NEVER },
-	{ "same, time too short", REASON_CONNECT, SAME, { 1, 0, 2, 1, false, false }, -1, RETRY_TIME_MIN_MS - 1, END,
+	/* The same model once more, then the next. */
+	{ "once, first", REASON_UPSTREAM_ERROR, SAME_ONCE, { 1, 0, 2, 1, false, false, false }, -1, 9000, AGAIN,
+		JITTER_1 },
+	{ "once, second", REASON_UPSTREAM_ERROR, SAME_ONCE, { 2, 0, 2, 2, false, false, false }, -1, 9000, NEXT,
+		AT_ONCE },
+	{ "once, second, last model", REASON_UPSTREAM_ERROR, SAME_ONCE, { 2, 1, 2, 2, false, false, false }, -1, 9000,
+		END, NEVER },
+	{ "once, second attempt but first of this model", REASON_UPSTREAM_ERROR, SAME_ONCE,
+		{ 2, 1, 2, 1, false, false, false }, -1, 9000, AGAIN, JITTER_2 },
+	/* The next model, at once; the same one when there is none and the failure is not its own. */
+	{ "next", REASON_OVERLOADED, FAILURE_ACTION_NEXT, { 1, 0, 2, 1, false, false, false }, -1, 9000, NEXT,
+		AT_ONCE },
+	{ "next need not wait", REASON_RATE_LIMITED, FAILURE_ACTION_NEXT, { 1, 0, 2, 1, false, false, false }, 4000,
+		9000, NEXT, AT_ONCE },
+	{ "next, last model", REASON_OVERLOADED, FAILURE_ACTION_NEXT, { 1, 1, 2, 1, false, false, false }, -1, 9000,
+		AGAIN, JITTER_1 },
+	{ "next, last model asks to wait", REASON_RATE_LIMITED, FAILURE_ACTION_NEXT,
+		{ 1, 0, 1, 1, false, false, false }, 2000, 9000, AGAIN, 2000 },
+	/* Never the same model. */
+	{ "no such model, last", REASON_MODEL_UNAVAILABLE, FAILURE_ACTION_NEXT_ONLY,
+		{ 1, 0, 1, 1, false, false, false }, -1, 9000, END, NEVER },
+	{ "no such model, next", REASON_MODEL_UNAVAILABLE, FAILURE_ACTION_NEXT_ONLY,
+		{ 1, 0, 2, 1, false, false, false }, -1, 9000, NEXT, AT_ONCE },
+	{ "reasoning only, last", REASON_EMPTY_ANSWER, FAILURE_ACTION_NEXT_ONLY, { 1, 0, 1, 1, false, false, false },
+		-1, 9000, END, NEVER },
+	{ "reasoning only, second model", REASON_EMPTY_ANSWER, FAILURE_ACTION_NEXT_ONLY,
+		{ 2, 1, 3, 1, false, false, false }, -1, 9000, NEXT, AT_ONCE },
+	{ "never the same, though a wait would fit", REASON_RATE_LIMITED, FAILURE_ACTION_NEXT_ONLY,
+		{ 1, 0, 1, 1, false, false, false }, 100, 9000, END, NEVER },
+	/* Another model once a chat. */
+	{ "moderated, last", REASON_MODERATED, FAILURE_ACTION_NEXT_ONCE, { 1, 0, 1, 1, false, false, false }, -1, 9000,
+		END, NEVER },
+	{ "moderated, next", REASON_MODERATED, FAILURE_ACTION_NEXT_ONCE, { 1, 0, 3, 1, false, false, false }, -1, 9000,
+		NEXT, AT_ONCE },
+	{ "refused, first no but second model", REASON_REFUSED, FAILURE_ACTION_NEXT_ONCE,
+		{ 2, 1, 3, 1, false, false, false }, -1, 9000, NEXT, AT_ONCE },
+	{ "refused, again", REASON_REFUSED, FAILURE_ACTION_NEXT_ONCE, { 2, 1, 3, 1, false, true, false }, -1, 9000, END,
 		NEVER },
-	{ "deadline now", REASON_CONNECT, SAME, { 1, 0, 2, 1, false, false }, -1, 0, END, NEVER },
-	{ "deadline past", REASON_CONNECT, SAME, { 1, 0, 2, 1, false, false }, -1, -100000, END, NEVER },
+	{ "overloaded after a refusal", REASON_OVERLOADED, FAILURE_ACTION_NEXT, { 2, 1, 3, 1, false, true, false }, -1,
+		9000, NEXT, AT_ONCE },
+	/* A shorter history, once. */
+	{ "too long", REASON_CONTEXT_LENGTH, FAILURE_ACTION_TRIM, { 1, 0, 2, 1, false, false, false }, -1, 9000, TRIM,
+		AT_ONCE },
+	{ "still too long", REASON_CONTEXT_LENGTH, FAILURE_ACTION_TRIM, { 2, 0, 2, 2, true, false, false }, -1, 9000,
+		END, NEVER },
+	{ "too long, spent", REASON_CONTEXT_LENGTH, FAILURE_ACTION_TRIM, { 3, 0, 2, 3, false, false, false }, -1, 9000,
+		END, NEVER },
+	/* Fewer tokens, once. */
+	{ "too dear", REASON_CREDITS, FAILURE_ACTION_FEWER, { 1, 0, 2, 1, false, false, false }, -1, 9000,
+		RETRY_STEP_FEWER, AT_ONCE },
+	{ "still too dear", REASON_CREDITS, FAILURE_ACTION_FEWER, { 2, 0, 2, 2, false, false, true }, -1, 9000, END,
+		NEVER },
+	{ "too dear, spent", REASON_CREDITS, FAILURE_ACTION_FEWER, { 3, 0, 2, 3, false, false, false }, -1, 9000, END,
+		NEVER },
+	{ "too dear, time too short", REASON_CREDITS, FAILURE_ACTION_FEWER, { 1, 0, 2, 1, false, false, false }, -1,
+		RETRY_TIME_MIN_MS - 1, END, NEVER },
+	/* A wait that was asked for is kept when it fits; else the next model, else nothing. */
+	{ "wait fits", REASON_RATE_LIMITED, SAME, { 1, 0, 1, 1, false, false, false }, 2000, 9000, AGAIN, 2000 },
+	{ "wait fits, other models", REASON_RATE_LIMITED, SAME, { 1, 0, 2, 1, false, false, false }, 2000, 9000, AGAIN,
+		2000 },
+	{ "wait just fits", REASON_RATE_LIMITED, SAME, { 1, 0, 2, 1, false, false, false }, 7500, 9000, AGAIN, 7500 },
+	{ "wait just does not fit", REASON_RATE_LIMITED, SAME, { 1, 0, 2, 1, false, false, false }, 7501, 9000, NEXT,
+		AT_ONCE },
+	{ "wait does not fit, last model", REASON_RATE_LIMITED, SAME, { 1, 1, 2, 1, false, false, false }, 7501, 9000,
+		END, NEVER },
+	{ "a day", REASON_RATE_LIMITED, SAME, { 1, 0, 1, 1, false, false, false }, 86400000, 9000, END, NEVER },
+	{ "a wait shorter than the jitter may be", REASON_RATE_LIMITED, SAME, { 1, 0, 1, 1, false, false, false }, 0,
+		9000, AGAIN, JITTER_1 },
+	/* An attempt that cannot finish is not begun. */
+	{ "time just enough", REASON_OVERLOADED, FAILURE_ACTION_NEXT, { 1, 0, 2, 1, false, false, false }, -1,
+		RETRY_TIME_MIN_MS, NEXT, AT_ONCE },
+	{ "time just too short", REASON_OVERLOADED, FAILURE_ACTION_NEXT, { 1, 0, 2, 1, false, false, false }, -1,
+		RETRY_TIME_MIN_MS - 1, END, NEVER },
+	{ "trim, time too short", REASON_CONTEXT_LENGTH, FAILURE_ACTION_TRIM, { 1, 0, 2, 1, false, false, false }, -1,
+		RETRY_TIME_MIN_MS - 1, END, NEVER },
+	{ "same, time too short", REASON_CONNECT, SAME, { 1, 0, 2, 1, false, false, false }, -1, RETRY_TIME_MIN_MS - 1,
+		END, NEVER },
+	{ "deadline now", REASON_CONNECT, SAME, { 1, 0, 2, 1, false, false, false }, -1, 0, END, NEVER },
+	{ "deadline past", REASON_CONNECT, SAME, { 1, 0, 2, 1, false, false, false }, -1, -100000, END, NEVER },
 };
 
 static void assert_at(const struct decide_case *at, const struct retry_decision *decision, uint64_t seed)
@@ -221,7 +236,8 @@ static void retry_decide_random_states_keep_the_promises(void **state)
 			.model_count = models,
 			.model_attempts = 1,
 			.trimmed = random_below(&random, 2) == 0,
-			.went_on = random_below(&random, 2) == 0 };
+			.went_on = random_below(&random, 2) == 0,
+			.asked_fewer = random_below(&random, 2) == 0 };
 		tried.model_attempts += (int)random_below(&random, (uint64_t)tried.attempts);
 		struct failure failure = failure_of((enum reason)(1 + random_below(&random, REASON_COUNT - 1)),
 			(enum failure_action)random_below(&random, FAILURE_ACTION_LATCH + 1));
@@ -234,6 +250,7 @@ static void retry_decide_random_states_keep_the_promises(void **state)
 		assert_for_seed(seed, decision.at_ms + RETRY_TIME_MIN_MS <= NOW + left_ms);
 		assert_for_seed(seed, decision.step != RETRY_STEP_NEXT || tried.model + 1 < models);
 		assert_for_seed(seed, decision.step != RETRY_STEP_TRIM || !tried.trimmed);
+		assert_for_seed(seed, decision.step != RETRY_STEP_FEWER || !tried.asked_fewer);
 		bool is_once = failure.action == FAILURE_ACTION_NEXT_ONCE;
 		bool is_only = failure.action == FAILURE_ACTION_NEXT_ONLY || is_once;
 		assert_for_seed(seed, !is_only || decision.step == RETRY_STEP_NEXT);

@@ -10,6 +10,7 @@ enum sign_kind {
 	SIGN_CONTEXT,
 	SIGN_MODEL,
 	SIGN_DAILY_CAP,
+	SIGN_TOO_DEAR,
 	SIGN_AVAILABILITY, /* `word` is error.availability.code */
 	SIGN_TYPE,         /* `word` is the error type */
 	SIGN_TYPE_BEGINS,  /* `word` begins the error type */
@@ -32,6 +33,7 @@ struct failure_row {
 #define NEXT_ONLY FAILURE_ACTION_NEXT_ONLY
 #define NEXT_ONCE FAILURE_ACTION_NEXT_ONCE
 #define TRIM FAILURE_ACTION_TRIM
+#define FEWER FAILURE_ACTION_FEWER
 #define LATCH FAILURE_ACTION_LATCH
 #define FLAG(kind, from, to, reason, action)                       \
 	{                                                          \
@@ -74,6 +76,8 @@ static const struct failure_row sign_rows[] = {
 	FLAG(MODEL, 400, 400, MODEL_UNAVAILABLE, NEXT_ONLY),
 	FLAG(MODEL, 404, 404, MODEL_UNAVAILABLE, NEXT_ONLY),
 	FLAG(DAILY_CAP, 429, 429, RATE_LIMITED, NEXT_ONLY),
+	/* There is credit, but not for as many tokens as the answer might have. */
+	FLAG(TOO_DEAR, 402, 402, CREDITS, FEWER),
 
 	TYPE("rate_limit_exceeded", RATE_LIMITED, SAME),
 	TYPE("provider_overloaded", OVERLOADED, NEXT),
@@ -185,6 +189,8 @@ static bool row_names(const struct failure_row *row, const struct failure_sign *
 		return sign->names_model;
 	case SIGN_DAILY_CAP:
 		return sign->names_daily_cap;
+	case SIGN_TOO_DEAR:
+		return sign->tokens_affordable >= FAILURE_TOKENS_MIN;
 	case SIGN_AVAILABILITY:
 		return bytes_equal_text(sign->availability, row->word);
 	case SIGN_TYPE:
@@ -230,6 +236,7 @@ static enum failure_action action_allowed(enum failure_action action, enum reaso
 	case FAILURE_ACTION_END:
 		return retryable == 1 && !is_content ? FAILURE_ACTION_SAME_ONCE : action;
 	case FAILURE_ACTION_TRIM:
+	case FAILURE_ACTION_FEWER:
 	case FAILURE_ACTION_LATCH:
 		return action;
 	}
@@ -251,6 +258,7 @@ struct failure failure_of_sign(const struct failure_sign *sign)
 		.action = action_allowed(row->action, row->reason, sign->retryable),
 		.http_status = status,
 		.retry_after_ms = sign->retry_after_ms,
+		.tokens_max = row->action == FEWER ? sign->tokens_affordable : 0,
 		.maybe_sent = true,
 		.breaks_edge = is_edge_status(sign),
 	};

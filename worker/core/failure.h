@@ -21,8 +21,12 @@ enum failure_action {
 	FAILURE_ACTION_NEXT_ONLY, /* the next model, at once; never the same one, which would fail in the same way */
 	FAILURE_ACTION_NEXT_ONCE, /* the same, but once a chat: a second model that says no is believed */
 	FAILURE_ACTION_TRIM,      /* half the history, the same model; once a chat, then END */
-	FAILURE_ACTION_LATCH,     /* the account is the trouble: END for this chat, and for all until it is cured */
+	FAILURE_ACTION_FEWER, /* the same model, asked for no more tokens than can be paid; once a chat, then LATCH */
+	FAILURE_ACTION_LATCH, /* the account is the trouble: END for this chat, and for all until it is cured */
 };
+
+/* An answer of fewer tokens is none that a person could use. */
+enum { FAILURE_TOKENS_MIN = 64 };
 
 /* How the transport of an attempt ended. */
 enum transport_end {
@@ -45,6 +49,7 @@ struct failure {
 	enum failure_action action;
 	int http_status;        /* as told by the error object, else by the response; 0 = none */
 	int64_t retry_after_ms; /* the upstream asked to wait so long; -1 = did not say */
+	int64_t tokens_max;     /* for FEWER: what can be paid, at least FAILURE_TOKENS_MIN; else 0 */
 	bool maybe_sent;        /* false: surely nothing reached the upstream, a repeat costs nothing */
 	bool breaks_edge;       /* counts against the whole upstream, not one model */
 };
@@ -62,6 +67,7 @@ struct failure_sign {
 	bool has_patterns;         /* error.metadata.patterns: a guardrail */
 	bool names_context;        /* the message speaks of the context length (some providers give no type) */
 	bool names_model;          /* the message says that there is no such model */
+	int64_t tokens_affordable; /* the message says that only so many tokens of output can be paid; 0 = it does not */
 	bool names_daily_cap;      /* the message speaks of a daily cap: waiting does not help today */
 };
 

@@ -67,6 +67,7 @@ static void write_body(const struct flow *flow, const struct job *job, struct ca
 		.system_prompt = options->system_prompt,
 		.temperature = options->temperature,
 		.max_tokens = options->max_tokens,
+		.tokens_max = job->tokens_max,
 		.provider = options->provider,
 		.ignored = job->ignored,
 		.ignored_count = job->ignored_count,
@@ -227,8 +228,18 @@ static void note_times(struct flow *flow, const struct flow_slot *slot, const st
 		latency_note_at_least(&model->whole, took_ms);
 }
 
+/* Whether fewer tokens help depends on what the chat has asked for: when they do not, there is too little credit. */
+static void settle_too_dear(const struct flow *flow, const struct job *job, struct failure *failure)
+{
+	if (job == NULL || failure->action != FAILURE_ACTION_FEWER) return;
+	ASSERT(failure->reason != REASON_NONE);
+	ASSERT(failure->tokens_max >= FAILURE_TOKENS_MIN);
+	bool is_less = failure->tokens_max < openrouter_body_tokens(&job->request, flow->options.max_tokens);
+	if (job->retry.asked_fewer || !is_less) failure->action = FAILURE_ACTION_LATCH;
+}
+
 /* Frees the slot of a call that came back and returns the job that waits for it, if one does. */
-static struct job *end_call(struct flow *flow, const struct call *call, struct instant now)
+static struct job *end_call(struct flow *flow, struct call *call, struct instant now)
 {
 	struct flow_slot *slot = slot_of(flow, call->id);
 	ASSERT(slot->id == call->id);
@@ -237,6 +248,7 @@ static struct job *end_call(struct flow *flow, const struct call *call, struct i
 	ASSERT(flow->call_bytes >= slot->bytes);
 	flow->call_bytes -= slot->bytes;
 	note_times(flow, slot, call);
+	settle_too_dear(flow, job, &call->result.failure);
 	flow_guard_ended(flow, slot, job == NULL ? NULL : &call->result.failure, now);
 	list_unlink(&slot->link);
 	*slot = (struct flow_slot){ 0 };
@@ -266,6 +278,15 @@ static bool trim(struct job *job)
 	job->message_count = kept;
 	job->retry.trimmed = true;
 	return true;
+}
+
+/* For all attempts that follow, whatever their model. */
+static void ask_fewer(struct job *job)
+{
+	ASSERT(!job->retry.asked_fewer);
+	ASSERT(job->failure.tokens_max >= FAILURE_TOKENS_MIN);
+	job->tokens_max = job->failure.tokens_max;
+	job->retry.asked_fewer = true;
 }
 
 static void go_on_to_next_model(struct job *job)
@@ -311,6 +332,7 @@ static void on_failure(struct flow *flow, struct job *job, const struct call *ca
 		return;
 	}
 	if (decision.step == RETRY_STEP_AGAIN) flow_ignore_failed(flow, job, call, now);
+	if (decision.step == RETRY_STEP_FEWER) ask_fewer(job);
 	if (decision.step == RETRY_STEP_NEXT) go_on_to_next_model(job);
 	job_change(job, JOB_BACKOFF);
 	ASSERT(decision.at_ms <= job->deadline_ms);

@@ -56,6 +56,7 @@ struct job {
 	size_t message_count;                  /* kept of the history */
 	struct bytes ignored[JOB_IGNORED_MAX]; /* providers of the model in use that failed, in the arena */
 	size_t ignored_count;
+	int64_t tokens_max; /* of output, since more are too dear; 0 = as the request says */
 	struct retry_state retry;
 	struct failure failure; /* the last one */
 	uint64_t call_id;       /* the attempt under way; 0 = none */

@@ -44,15 +44,32 @@ static void write_messages(const struct openrouter_body *body, struct buffer *ou
 }
 
 /* One of the two forms: the request's newer one, its older one, else the setting. */
+static struct bytes output_limit(const struct chat_request *request, struct bytes setting)
+{
+	ASSERT(request != NULL);
+	if (request->max_completion_tokens.size > 0) return request->max_completion_tokens;
+	return request->max_tokens.size > 0 ? request->max_tokens : setting;
+}
+
+int64_t openrouter_body_tokens(const struct chat_request *request, struct bytes setting)
+{
+	int64_t tokens;
+	if (bytes_to_int64(output_limit(request, setting), &tokens) != STATUS_OK) return INT64_MAX;
+	ASSERT(tokens > 0);
+	return tokens;
+}
+
 static void write_output_limit(const struct openrouter_body *body, struct buffer *out_body)
 {
-	ASSERT(body->request != NULL);
-	const struct chat_request *request = body->request;
-	if (request->max_completion_tokens.size > 0)
-		write_member(out_body, ",\"max_completion_tokens\":", request->max_completion_tokens);
-	else
-		write_member(out_body,
-			",\"max_tokens\":", request->max_tokens.size > 0 ? request->max_tokens : body->max_tokens);
+	ASSERT(body->tokens_max >= 0);
+	bool is_new = body->request->max_completion_tokens.size > 0;
+	const char *before = is_new ? ",\"max_completion_tokens\":" : ",\"max_tokens\":";
+	if (body->tokens_max == 0) {
+		write_member(out_body, before, output_limit(body->request, body->max_tokens));
+		return;
+	}
+	buffer_append_text(out_body, before);
+	buffer_append_int(out_body, body->tokens_max);
 }
 
 struct bytes openrouter_body_provider(const struct chat_request *request, struct bytes setting)

@@ -58,6 +58,23 @@ static void lower_beginning(struct bytes message, char out_text[static MESSAGE_L
 	out_text[size] = '\0';
 }
 
+/* "… You requested up to 8192 tokens, but can only afford 1234." 0 = it does not say so. */
+static int64_t affordable_tokens(const char *text)
+{
+	static const char phrase[] = "can only afford ";
+	ASSERT(text != NULL);
+	const char *at = strstr(text, phrase);
+	if (at == NULL) return 0;
+	int64_t tokens = 0;
+	for (at += sizeof(phrase) - 1; *at >= '0' && *at <= '9'; at++) {
+		tokens = tokens * 10 + (*at - '0');
+		if (tokens > INT32_MAX) return 0;
+		if (at[1] == ',' && at[2] >= '0' && at[2] <= '9') at++;
+	}
+	ASSERT(tokens >= 0);
+	return tokens;
+}
+
 static void read_message(struct bytes message, struct failure_sign *sign)
 {
 	ASSERT(sign != NULL);
@@ -66,6 +83,8 @@ static void read_message(struct bytes message, struct failure_sign *sign)
 	sign->names_context = sign->names_context || HAS_ANY(text, context_phrases);
 	sign->names_model = sign->names_model || HAS_ANY(text, model_phrases);
 	sign->names_daily_cap = sign->names_daily_cap || HAS_ANY(text, daily_phrases);
+	int64_t affordable = affordable_tokens(text);
+	if (affordable > 0) sign->tokens_affordable = affordable;
 }
 
 static bool is_status(int64_t number)

@@ -37,6 +37,8 @@ static enum retry_step preferred_step(const struct retry_state *state, const str
 		return has_next && !state->went_on ? RETRY_STEP_NEXT : RETRY_STEP_END;
 	case FAILURE_ACTION_TRIM:
 		return state->trimmed ? RETRY_STEP_END : RETRY_STEP_TRIM;
+	case FAILURE_ACTION_FEWER:
+		return state->asked_fewer ? RETRY_STEP_END : RETRY_STEP_FEWER;
 	}
 	ASSERT_UNREACHABLE();
 }

@@ -1,4 +1,4 @@
-/* What to do after a failed attempt: again, another model, a shorter history, or give up.
+/* What to do after a failed attempt: again, another model, a shorter history, fewer tokens, or give up.
  *
  * One layer of retries for everything. Each answer depends on what the failure allows (failure.h), on how often this chat
  * and this model were tried, and on the time that is left: an attempt that cannot finish is not begun. A wait asked for by
@@ -32,6 +32,7 @@ struct retry_state {
 	int model_attempts; /* with the model in use */
 	bool trimmed;       /* the history was halved */
 	bool went_on;       /* to another model because of FAILURE_ACTION_NEXT_ONCE */
+	bool asked_fewer;   /* tokens */
 };
 
 enum retry_step {
@@ -39,6 +40,7 @@ enum retry_step {
 	RETRY_STEP_AGAIN, /* the same model */
 	RETRY_STEP_NEXT,  /* the next model */
 	RETRY_STEP_TRIM,  /* the same model with half the history */
+	RETRY_STEP_FEWER, /* the same model, asked for fewer tokens */
 };
 
 struct retry_decision {
