@@ -1,5 +1,5 @@
-/* Fuzzer of the Retry-After header (libFuzzer, clang): no waiting time is longer than a day or shorter than nothing, white
- * space around the value changes nothing, and digits alone are never junk. */
+/* Fuzzer of the headers Retry-After and X-RateLimit-Reset (libFuzzer, clang): no waiting time is longer than a day or
+ * shorter than nothing, white space around the value changes nothing, and digits alone are never junk. */
 #include <stdint.h>
 
 #include "common/assertion.h"
@@ -28,6 +28,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ASSERT(wait_ms >= -1);
 	ASSERT(wait_ms <= DAY_MS);
 	if (is_digits(value)) ASSERT(wait_ms >= 0);
+	int64_t reset_ms = failure_rate_limit_reset(value, now_ms);
+	ASSERT(reset_ms >= -1);
+	ASSERT(reset_ms <= DAY_MS);
 
 	struct buffer padded;
 	buffer_init(&padded, size + 8);

@@ -1,4 +1,4 @@
-/* The failure table, row by row, its order, and Retry-After. */
+/* The failure table, row by row, and its order. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +19,9 @@
 
 static struct failure_sign sign_of(int http_status)
 {
-	return (struct failure_sign){ .http_status = http_status, .retryable = -1, .retry_after_ms = -1 };
+	return (struct failure_sign){
+		.http_status = http_status, .retryable = -1, .retry_after_ms = -1, .reset_after_ms = -1
+	};
 }
 
 static void assert_sign(const struct failure_sign *sign, enum reason reason, enum failure_action action)
@@ -374,71 +376,32 @@ static void failure_each_defect_has_its_reason_and_action(void **state)
 	}
 }
 
-/* 1994-11-06 08:49:37 GMT, the moment of the examples in RFC 9110. */
-static const int64_t example_ms = 784111777000;
-
-static void assert_wait(const char *value, int64_t now_ms, int64_t expected_ms)
-{
-	assert_int_equal(failure_retry_after(bytes_of(value), false, now_ms), expected_ms);
-}
-
-static void failure_retry_after_reads_seconds(void **state)
+static void failure_reset_of_the_limit_counts_for_a_429_without_a_wait(void **state)
 {
 	(void)state;
-	assert_wait("0", 0, 0);
-	assert_wait("1", 0, 1000);
-	assert_wait(" 120 ", 0, 120000);
-	assert_wait("1.5", 0, 1500);
-	assert_wait("0.0001", 0, 1);
-	assert_wait("2.0000", 0, 2000);
-	assert_wait("86400", 0, 86400000);
-	assert_wait("86401", 0, 86400000);
-	assert_wait("99999999999999999999999999", 0, 86400000);
-	assert_wait("-5", 0, 0);
+	struct failure_sign sign = sign_of(429);
+	sign.reset_after_ms = 3000;
+	assert_int_equal(failure_of_sign(&sign).retry_after_ms, 3000);
+	sign.retry_after_ms = 1000;
+	assert_int_equal(failure_of_sign(&sign).retry_after_ms, 1000);
+	sign.retry_after_ms = -1;
+	sign.reset_after_ms = 0;
+	assert_int_equal(failure_of_sign(&sign).retry_after_ms, -1);
+	sign = sign_of(503);
+	sign.reset_after_ms = 3000;
+	assert_int_equal(failure_of_sign(&sign).retry_after_ms, -1);
 }
 
-static void failure_retry_after_reads_milliseconds(void **state)
+static void failure_daily_cap_asks_for_patience_in_any_case(void **state)
 {
 	(void)state;
-	assert_int_equal(failure_retry_after(BYTES_LITERAL("250"), true, 0), 250);
-	assert_int_equal(failure_retry_after(BYTES_LITERAL("250.2"), true, 0), 251);
-	assert_int_equal(failure_retry_after(BYTES_LITERAL("999999999999"), true, 0), 86400000);
-	assert_int_equal(failure_retry_after(BYTES_LITERAL("Sun, 06 Nov 1994 08:49:37 GMT"), true, 0), -1);
-}
-
-static void failure_retry_after_reads_all_three_dates(void **state)
-{
-	(void)state;
-	static const char *const dates[] = { "Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT",
-		"Sun Nov  6 08:49:37 1994" };
-	for (size_t i = 0; i < sizeof(dates) / sizeof(dates[0]); i++) {
-		assert_wait(dates[i], example_ms - 2500, 2500);
-		assert_wait(dates[i], example_ms, 0);
-		assert_wait(dates[i], example_ms + 1000, 0);
-		assert_wait(dates[i], 0, 86400000);
-	}
-	assert_wait("Thu, 01 Jan 1970 00:00:10 GMT", 0, 10000);
-	/* Leap days, and the end of a year. */
-	assert_wait("Thu, 29 Feb 2024 23:59:59 GMT", 1709251198000, 1000);
-	assert_wait("Fri, 01 Mar 2024 00:00:00 GMT", 1709251198000, 2000);
-	assert_wait("Tue, 29 Feb 2000 00:00:00 GMT", 951782399000, 1000);
-	assert_wait("Wed Dec 31 23:59:59 2025", 1767225598000, 1000);
-	assert_wait("Saturday, 01-Jan-00 00:00:00 GMT", 946684799000, 1000);
-}
-
-static void failure_retry_after_takes_no_junk(void **state)
-{
-	(void)state;
-	static const char *const junk[] = { "", " ", "-", ".", "1.", ".5", "soon", "1 2", "1s", "0x10", "1e3", "+1",
-		"١", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 06 Nov 1994 08:49:37 GMT+1",
-		"Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 06 nov 1994 08:49:37 GMT", "Sun, 06 Nov 94 08:49:37 GMT",
-		"Sun, 32 Nov 1994 08:49:37 GMT", "Sun, 00 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:00:00 GMT",
-		"Sun, 06 Nov 1994 08:60:37 GMT", "Sun, 06 Nov 0000 08:49:37 GMT", "Sun,06 Nov 1994 08:49:37 GMT",
-		"Sunday, 06-Nov-1994 08:49:37 GMT", "Sun Nov 6 08:49:37 1994", "Sun Nov  6 08:49:37 1994 GMT", "Sun",
-		",", "Sun, ", "Sun Nov", "Sunday, 06-Nov" };
-	for (size_t i = 0; i < sizeof(junk) / sizeof(junk[0]); i++)
-		assert_wait(junk[i], 0, -1);
-	assert_int_equal(failure_retry_after(BYTES_NONE, false, 0), -1);
+	struct failure_sign sign = sign_of(429);
+	sign.names_daily_cap = true;
+	assert_int_equal(failure_of_sign(&sign).retry_after_ms, FAILURE_DAILY_CAP_MS);
+	sign.reset_after_ms = 7200000;
+	assert_int_equal(failure_of_sign(&sign).retry_after_ms, 7200000);
+	sign.retry_after_ms = 30000;
+	assert_int_equal(failure_of_sign(&sign).retry_after_ms, 30000);
 }
 
 /* Only what speaks against the model or the way to it may open a breaker. */
@@ -497,10 +460,8 @@ int main(void)
 		cmocka_unit_test(failure_wait_is_passed_on),
 		cmocka_unit_test(failure_each_transport_end_has_its_reason_and_action),
 		cmocka_unit_test(failure_each_defect_has_its_reason_and_action),
-		cmocka_unit_test(failure_retry_after_reads_seconds),
-		cmocka_unit_test(failure_retry_after_reads_milliseconds),
-		cmocka_unit_test(failure_retry_after_reads_all_three_dates),
-		cmocka_unit_test(failure_retry_after_takes_no_junk),
+		cmocka_unit_test(failure_reset_of_the_limit_counts_for_a_429_without_a_wait),
+		cmocka_unit_test(failure_daily_cap_asks_for_patience_in_any_case),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

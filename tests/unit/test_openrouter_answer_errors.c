@@ -228,6 +228,45 @@ static void errors_carry_the_wait_of_header_or_object(void **state)
 	assert_wait(&response, -1);
 }
 
+#define CAP                                                                                                      \
+	ERROR("\"code\":429,\"message\":\"Rate limit exceeded: free-models-per-day\",\"metadata\":{\"headers\":" \
+	      "{\"X-RateLimit-Remaining\":\"0\",\"X-RateLimit-Reset\":%s}}")
+
+/* The wait that a 429 with this header (NULL = none) and this body comes to. */
+static int64_t wait_of(const char *header, const char *reset)
+{
+	char body[512];
+	int size = snprintf(body, sizeof(body), CAP, reset);
+	struct arena *arena = arena_new(1 << 16);
+	struct openrouter_reader *reader = openrouter_reader_new(arena, &support_limits);
+	assert_non_null(reader);
+	openrouter_reader_status(reader, 429);
+	openrouter_reader_header(
+		reader, BYTES_LITERAL("content-type"), BYTES_LITERAL("application/json"), 1700000000000);
+	if (header != NULL)
+		openrouter_reader_header(reader, BYTES_LITERAL("X-RateLimit-Reset"), bytes_of(header), 1700000000000);
+	enum status fed = openrouter_reader_feed(reader, bytes_at(body, (size_t)size));
+	assert_int_equal(fed, STATUS_OK);
+	struct openrouter_result result;
+	openrouter_reader_finish(reader, TRANSPORT_WHOLE, true, &result);
+	assert_int_equal(result.failure.reason, REASON_RATE_LIMITED);
+	assert_int_equal(result.failure.action, NEXT_ONLY);
+	openrouter_reader_free(reader);
+	arena_free(arena);
+	return result.failure.retry_after_ms;
+}
+
+static void errors_of_a_daily_cap_tell_when_it_ends(void **state)
+{
+	(void)state;
+	assert_int_equal(wait_of(NULL, "\"1700003600000\""), 3600000);
+	assert_int_equal(wait_of(NULL, "1700003600000"), 3600000);
+	assert_int_equal(wait_of("1700001800000", "\"1700003600000\""), 1800000);
+	assert_int_equal(wait_of("soon", "\"1700003600000\""), 3600000);
+	assert_int_equal(wait_of(NULL, "null"), FAILURE_DAILY_CAP_MS);
+	assert_int_equal(wait_of(NULL, "{}"), FAILURE_DAILY_CAP_MS);
+}
+
 static void errors_milliseconds_header_goes_before_seconds(void **state)
 {
 	(void)state;
@@ -441,6 +480,7 @@ int main(void)
 		cmocka_unit_test(errors_with_long_messages_are_looked_at_to_a_bound),
 		cmocka_unit_test(errors_without_an_object_are_judged_by_status),
 		cmocka_unit_test(errors_carry_the_wait_of_header_or_object),
+		cmocka_unit_test(errors_of_a_daily_cap_tell_when_it_ends),
 		cmocka_unit_test(errors_milliseconds_header_goes_before_seconds),
 		cmocka_unit_test(answers_that_lack_something_are_told_apart),
 		cmocka_unit_test(answers_that_are_none_are_invalid),

@@ -243,6 +243,15 @@ static enum failure_action action_allowed(enum failure_action action, enum reaso
 	ASSERT_UNREACHABLE();
 }
 
+static int64_t wait_told(const struct failure_sign *sign, const struct failure_row *row, int status)
+{
+	ASSERT(sign->retry_after_ms >= -1);
+	ASSERT(sign->reset_after_ms >= -1);
+	if (sign->retry_after_ms >= 0 || status != 429) return sign->retry_after_ms;
+	if (sign->reset_after_ms > 0) return sign->reset_after_ms;
+	return row->kind == SIGN_DAILY_CAP ? FAILURE_DAILY_CAP_MS : -1;
+}
+
 struct failure failure_of_sign(const struct failure_sign *sign)
 {
 	ASSERT(sign != NULL);
@@ -257,7 +266,7 @@ struct failure failure_of_sign(const struct failure_sign *sign)
 		.reason = row->reason,
 		.action = action_allowed(row->action, row->reason, sign->retryable),
 		.http_status = status,
-		.retry_after_ms = sign->retry_after_ms,
+		.retry_after_ms = wait_told(sign, row, status),
 		.tokens_max = row->action == FEWER ? sign->tokens_affordable : 0,
 		.maybe_sent = true,
 		.breaks_edge = is_edge_status(sign),

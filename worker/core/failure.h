@@ -28,6 +28,9 @@ enum failure_action {
 /* An answer of fewer tokens is none that a person could use. */
 enum { FAILURE_TOKENS_MIN = 64 };
 
+/* A daily cap ends at some time of the day that is not always told. */
+enum { FAILURE_DAILY_CAP_MS = 600000 };
+
 /* How the transport of an attempt ended. */
 enum transport_end {
 	TRANSPORT_WHOLE, /* a whole HTTP response arrived */
@@ -48,7 +51,8 @@ struct failure {
 	enum reason reason; /* REASON_NONE = no failure */
 	enum failure_action action;
 	int http_status;        /* as told by the error object, else by the response; 0 = none */
-	int64_t retry_after_ms; /* the upstream asked to wait so long; -1 = did not say */
+	int64_t retry_after_ms; /* the upstream asked to wait so long, at most a day, or FAILURE_DAILY_CAP_MS when it only
+	                           told that there is a daily cap; -1 = did not say */
 	int64_t tokens_max;     /* for FEWER: what can be paid, at least FAILURE_TOKENS_MIN; else 0 */
 	bool maybe_sent;        /* false: surely nothing reached the upstream, a repeat costs nothing */
 	bool breaks_edge;       /* counts against the whole upstream, not one model */
@@ -63,10 +67,12 @@ struct failure_sign {
 	struct bytes availability; /* error.availability.code */
 	int retryable;             /* error.availability.retryable: 1, 0, -1 = not said */
 	int64_t retry_after_ms;    /* Retry-After header or error.availability.retry_after; -1 = none */
-	bool has_reasons;          /* error.metadata.reasons: moderation */
-	bool has_patterns;         /* error.metadata.patterns: a guardrail */
-	bool names_context;        /* the message speaks of the context length (some providers give no type) */
-	bool names_model;          /* the message says that there is no such model */
+	int64_t reset_after_ms; /* until X-RateLimit-Reset, of the headers or error.metadata.headers; -1 = none. Counts
+	                              for a 429 that asks for no wait by itself */
+	bool has_reasons;       /* error.metadata.reasons: moderation */
+	bool has_patterns;      /* error.metadata.patterns: a guardrail */
+	bool names_context;     /* the message speaks of the context length (some providers give no type) */
+	bool names_model;       /* the message says that there is no such model */
 	int64_t tokens_affordable; /* the message says that only so many tokens of output can be paid; 0 = it does not */
 	bool names_daily_cap;      /* the message speaks of a daily cap: waiting does not help today */
 };
@@ -103,5 +109,9 @@ struct failure failure_of_defect(enum answer_defect defect);
  * read at wall time `now_ms`; plain milliseconds as in `Retry-After-Ms` when `in_ms`. Negative or past → 0; over a day →
  * a day; junk → -1. */
 int64_t failure_retry_after(struct bytes value, bool in_ms, int64_t now_ms);
+
+/* The time until an `X-RateLimit-Reset`: Unix milliseconds, as OpenRouter writes them, Unix seconds, or seconds from now,
+ * which are told apart by their size. Past → 0; over a day → a day; junk → -1. */
+int64_t failure_rate_limit_reset(struct bytes value, int64_t now_ms);
 
 #endif

@@ -176,6 +176,18 @@ static bool read_number(struct bytes text, int64_t unit_ms, int64_t *out_ms)
 	return true;
 }
 
+int64_t failure_rate_limit_reset(struct bytes value, int64_t now_ms)
+{
+	/* Fewer seconds than these are no date after 2001, fewer milliseconds neither. */
+	static const int64_t first_second = 1000000000, first_ms = 1000000000000;
+	ASSERT(now_ms >= 0);
+	int64_t number;
+	if (bytes_to_int64(bytes_trim(value), &number) != STATUS_OK || number < 0) return -1;
+	if (number >= first_ms) return capped(number - now_ms);
+	ASSERT(number < first_ms);
+	return capped(number >= first_second ? number * 1000 - now_ms : number * 1000);
+}
+
 int64_t failure_retry_after(struct bytes value, bool in_ms, int64_t now_ms)
 {
 	ASSERT(now_ms >= 0);

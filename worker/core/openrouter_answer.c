@@ -24,6 +24,8 @@ struct openrouter_reader {
 	bool is_event_type;
 	int64_t retry_after_ms; /* -1 = none */
 	bool retry_after_is_fine;
+	int64_t reset_after_ms; /* -1 = none */
+	int64_t now_ms;         /* wall time of the latest header; 0 = none came */
 	struct bytes header_id; /* X-Generation-Id, in the arena */
 
 	enum body_kind kind;
@@ -46,7 +48,9 @@ struct openrouter_reader *openrouter_reader_new(struct arena *arena, const struc
 	ASSERT(limits->body_bytes > 0 && limits->event_bytes > 0 && limits->depth > 0);
 	struct openrouter_reader *reader = malloc(sizeof(*reader));
 	if (reader == NULL) return NULL;
-	*reader = (struct openrouter_reader){ .arena = arena, .limits = *limits, .retry_after_ms = -1 };
+	*reader = (struct openrouter_reader){
+		.arena = arena, .limits = *limits, .retry_after_ms = -1, .reset_after_ms = -1
+	};
 	sse_init(&reader->sse, limits->event_bytes);
 	buffer_init(&reader->body, limits->body_bytes);
 	openrouter_parts_init(&reader->parts, arena, limits->body_bytes);
@@ -72,6 +76,7 @@ void openrouter_reader_status(struct openrouter_reader *reader, int http_status)
 	reader->is_event_type = false;
 	reader->retry_after_ms = -1;
 	reader->retry_after_is_fine = false;
+	reader->reset_after_ms = -1;
 	reader->header_id = BYTES_NONE;
 }
 
@@ -98,6 +103,7 @@ static void header_retry_after(struct openrouter_reader *reader, struct bytes va
 void openrouter_reader_header(struct openrouter_reader *reader, struct bytes name, struct bytes value, int64_t now_ms)
 {
 	ASSERT(reader != NULL);
+	reader->now_ms = now_ms;
 	if (!bytes_is_given(value)) return;
 	if (bytes_equal_ignoring_case(name, BYTES_LITERAL("content-type"))) {
 		reader->is_event_type = is_event_stream(value);
@@ -105,6 +111,8 @@ void openrouter_reader_header(struct openrouter_reader *reader, struct bytes nam
 		header_retry_after(reader, value, false, now_ms);
 	} else if (bytes_equal_ignoring_case(name, BYTES_LITERAL("retry-after-ms"))) {
 		header_retry_after(reader, value, true, now_ms);
+	} else if (bytes_equal_ignoring_case(name, BYTES_LITERAL("x-ratelimit-reset"))) {
+		reader->reset_after_ms = failure_rate_limit_reset(value, now_ms);
 	} else if (bytes_equal_ignoring_case(name, BYTES_LITERAL("x-generation-id"))) {
 		struct bytes id = bytes_trim(value);
 		if (!openrouter_name_is_safe(id)) return;
@@ -128,6 +136,7 @@ static struct failure_sign reader_sign(const struct openrouter_reader *reader)
 		.http_status = reader->http_status,
 		.retryable = -1,
 		.retry_after_ms = reader->retry_after_ms,
+		.reset_after_ms = reader->reset_after_ms,
 	};
 }
 
@@ -159,7 +168,7 @@ static enum status reader_take_value(struct openrouter_reader *reader, yyjson_va
 	ASSERT(root != NULL);
 	ASSERT(!reader->tells_error);
 	struct failure_sign sign = reader_sign(reader);
-	if (!openrouter_error_read(root, &sign)) return openrouter_parts_add(&reader->parts, root);
+	if (!openrouter_error_read(root, reader->now_ms, &sign)) return openrouter_parts_add(&reader->parts, root);
 	reader->tells_error = true;
 	struct bytes provider = openrouter_error_provider(root);
 	/* Without memory the name is lost: the repeat is made without it. */

@@ -41,7 +41,8 @@ NODISCARD struct openrouter_reader *openrouter_reader_new(struct arena *arena, c
 void openrouter_reader_free(struct openrouter_reader *reader);
 
 /* The status line, before the header lines; a later one (after an interim response) makes the reader forget the headers
- * of the earlier. Of the header lines, content-type, retry-after, retry-after-ms and x-generation-id are looked at.
+ * of the earlier. Of the header lines, content-type, retry-after, retry-after-ms, x-ratelimit-reset and
+ * x-generation-id are looked at.
  * `now_ms` is wall time, for dates in Retry-After. */
 void openrouter_reader_status(struct openrouter_reader *reader, int http_status);
 void openrouter_reader_header(struct openrouter_reader *reader, struct bytes name, struct bytes value, int64_t now_ms);

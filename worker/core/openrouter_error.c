@@ -124,6 +124,18 @@ static void read_metadata(yyjson_val *metadata, struct failure_sign *sign)
 	read_message(openrouter_json_text(yyjson_obj_get(metadata, "raw")), sign);
 }
 
+/* Some errors have the headers of the limit that was reached inside them. */
+static void read_headers(yyjson_val *headers, int64_t now_ms, struct failure_sign *sign)
+{
+	ASSERT(now_ms >= 0);
+	ASSERT(sign->reset_after_ms >= -1);
+	if (now_ms == 0 || sign->reset_after_ms >= 0) return;
+	yyjson_val *reset = yyjson_obj_get(headers, "X-RateLimit-Reset");
+	struct bytes text = yyjson_is_raw(reset) ? bytes_at(yyjson_get_raw(reset), yyjson_get_len(reset))
+						 : openrouter_json_text(reset);
+	if (bytes_is_given(text)) sign->reset_after_ms = failure_rate_limit_reset(text, now_ms);
+}
+
 static void read_availability(yyjson_val *availability, struct failure_sign *sign)
 {
 	ASSERT(sign->retryable == -1);
@@ -142,7 +154,7 @@ static bool is_error(yyjson_val *value)
 	return yyjson_is_obj(value) || yyjson_is_str(value);
 }
 
-static void read_error(yyjson_val *error, struct failure_sign *sign)
+static void read_error(yyjson_val *error, int64_t now_ms, struct failure_sign *sign)
 {
 	ASSERT(is_error(error));
 	if (yyjson_is_str(error)) {
@@ -150,6 +162,7 @@ static void read_error(yyjson_val *error, struct failure_sign *sign)
 		return;
 	}
 	read_metadata(yyjson_obj_get(error, "metadata"), sign);
+	read_headers(yyjson_obj_get(yyjson_obj_get(error, "metadata"), "headers"), now_ms, sign);
 	if (sign->error_type.size == 0) sign->error_type = openrouter_json_text(yyjson_obj_get(error, "error_type"));
 	read_code(error, sign);
 	read_availability(yyjson_obj_get(error, "availability"), sign);
@@ -177,7 +190,7 @@ struct bytes openrouter_error_provider(yyjson_val *root)
 	return openrouter_provider_name_is_sane(name) ? name : BYTES_NONE;
 }
 
-bool openrouter_error_read(yyjson_val *root, struct failure_sign *sign)
+bool openrouter_error_read(yyjson_val *root, int64_t now_ms, struct failure_sign *sign)
 {
 	ASSERT(root != NULL);
 	ASSERT(sign->code == 0);
@@ -185,7 +198,7 @@ bool openrouter_error_read(yyjson_val *root, struct failure_sign *sign)
 	ASSERT(sign->retryable == -1);
 	yyjson_val *error = find_error(root);
 	if (error != NULL) {
-		read_error(error, sign);
+		read_error(error, now_ms, sign);
 		return true;
 	}
 	yyjson_val *choice = yyjson_arr_get_first(yyjson_obj_get(root, "choices"));

@@ -10,9 +10,10 @@
 
 #include "worker/core/failure.h"
 
-/* Whether `root`, a whole body or an event, tells an error; then `sign` is completed: the caller has set http_status and
- * retry_after_ms (which stays when it is not -1) and the rest to its zero. Views are borrowed from the document. */
-bool openrouter_error_read(yyjson_val *root, struct failure_sign *sign);
+/* Whether `root`, a whole body or an event, tells an error; then `sign` is completed: the caller has set http_status,
+ * retry_after_ms and reset_after_ms (which stay when they are not -1) and the rest to its zero. `now_ms` is wall time, for
+ * dates in the error; 0 = not known. Views are borrowed from the document. */
+bool openrouter_error_read(yyjson_val *root, int64_t now_ms, struct failure_sign *sign);
 
 /* Which provider the error in `root` speaks of, borrowed from the document; BYTES_NONE = not told. An error with an
  * `availability` speaks of all that could have served the model, so it names none. */
