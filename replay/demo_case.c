@@ -114,9 +114,10 @@ const struct demo_case DEMO_CASES[DEMO_CASE_COUNT] = {
 		.model = DEMO_FIRST_MODEL,
 		.after = "first turn",
 		.check = check_history },
+	/* Without Retry-After, which would send the chats beside it to the second model for that time. */
 	{ .title = "retried",
 		.conversation = "demo-3",
-		.text = "Do not give up. [[429 once retry-after 1]]",
+		.text = "Do not give up. [[429 once]]",
 		.outcome = "answered",
 		.attempts_min = 2,
 		.attempts_max = 2,

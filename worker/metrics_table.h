@@ -80,6 +80,8 @@
 		METRICS_NO_BUCKETS, METRICS_WORDS, "Circuit breakers in each state: closed, open, half_open.")        \
 	ROW(METRIC_RETRY_AFTER, "chat_worker_retry_after_seconds", GAUGE, "seconds", 1e-3, "", METRICS_NO_LABELS,     \
 		METRICS_NO_BUCKETS, METRICS_SINGLE, "How long the model service still asks to be left alone.")        \
+	ROW(METRIC_COOLING_MODELS, "chat_worker_cooling_models", GAUGE, "", 1, "", METRICS_NO_LABELS,                 \
+		METRICS_NO_BUCKETS, METRICS_SINGLE, "Models that asked for patience and are not called until then.")  \
 	ROW(METRIC_RETRY_BUDGET, "chat_worker_retry_budget", GAUGE, "", 1e-3, "", METRICS_NO_LABELS,                  \
 		METRICS_NO_BUCKETS, METRICS_SINGLE, "Retries that may be made now.")                                  \
 	ROW(METRIC_CONSUMER_LAG, "chat_worker_consumer_lag", GAUGE, "", 1, "", METRICS_LABELS("topic", "partition"),  \

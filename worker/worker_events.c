@@ -190,6 +190,14 @@ static void on_breaker(void *context, struct bytes model, enum breaker_state sta
 			log_string("state", breaker_state_word(state))));
 }
 
+static void on_cooling(void *context, struct bytes model, int64_t wait_ms)
+{
+	struct worker_events *events = context;
+	log_event(events->log, LOG_LEVEL_INFO, "model asked for patience",
+		LOG_FIELDS(log_text("model", model), log_int("wait_ms", wait_ms),
+			log_string("next", "no calls of it until then")));
+}
+
 static void on_account(void *context, enum reason reason)
 {
 	struct worker_events *events = context;
@@ -247,6 +255,7 @@ struct flow_events worker_events_table(struct worker_events *events)
 		.on_reply = on_reply,
 		.on_committed = on_committed,
 		.on_breaker = on_breaker,
+		.on_cooling = on_cooling,
 		.on_account = on_account,
 		.on_notice = on_notice,
 	};
@@ -280,6 +289,7 @@ static void set_guard_gauges(struct worker_events *events, const struct flow *fl
 	flow_guard_gauges(flow, mono_ms, &gauges);
 	metrics_set(events->metrics, METRIC_RETRY_BUDGET, gauges.retry_budget);
 	metrics_set(events->metrics, METRIC_RETRY_AFTER, gauges.retry_after_ms);
+	metrics_set(events->metrics, METRIC_COOLING_MODELS, (int64_t)gauges.cooling);
 	for (int i = 0; i < (int)BREAKER_STATE_COUNT; i++) {
 		struct bytes word = bytes_of(breaker_state_word((enum breaker_state)i));
 		metric_set(

@@ -58,6 +58,14 @@ static void on_breaker(void *context, struct bytes model, enum breaker_state sta
 	support->breakers[state]++;
 }
 
+static void on_cooling(void *context, struct bytes model, int64_t wait_ms)
+{
+	struct support *support = context;
+	assert_true(model.size > 0);
+	assert_true(wait_ms > 0);
+	support->coolings++;
+}
+
 static void on_account(void *context, enum reason reason)
 {
 	struct support *support = context;
@@ -113,6 +121,7 @@ static struct flow_options default_options(struct support *support)
 			.on_reply = on_reply,
 			.on_committed = on_committed,
 			.on_breaker = on_breaker,
+			.on_cooling = on_cooling,
 			.on_account = on_account,
 			.on_notice = on_notice },
 	};

@@ -25,6 +25,7 @@ struct support {
 
 	long notices[SUPPORT_NOTICES];
 	long breakers[BREAKER_STATE_COUNT]; /* changes to each state that were told */
+	long coolings;                      /* models that were told to cool */
 	long accounts;                      /* changes of the account that were told */
 	enum reason account;                /* the latest of them */
 	int32_t notice_partition;           /* of the last one */

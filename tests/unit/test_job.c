@@ -11,8 +11,8 @@ enum { STATES = JOB_GONE + 1 };
 /* Which state may follow which: the rows in words, apart from the table in job.h. */
 static const char *const followers[STATES] = {
 	[JOB_NEW] = "waiting ready replied",
-	[JOB_WAITING] = "ready replied gone",
-	[JOB_READY] = "calling replied gone",
+	[JOB_WAITING] = "ready backoff replied gone",
+	[JOB_READY] = "calling backoff replied gone",
 	[JOB_CALLING] = "backoff replied gone",
 	[JOB_BACKOFF] = "ready replied gone",
 	[JOB_REPLIED] = "publishing gone",

@@ -347,8 +347,8 @@ void flow_drain(struct flow *flow, int64_t until_ms)
 			struct job *job = LIST_ELEMENT(node, struct job, in_partition);
 			node = node->next;
 			ASSERT(job->partition == flow->partitions[i]);
-			bool is_untouched =
-				job->state == JOB_WAITING || (job->state == JOB_READY && job->retry.attempts == 0);
+			bool waits = job->state == JOB_READY || job->state == JOB_BACKOFF;
+			bool is_untouched = job->state == JOB_WAITING || (waits && job->retry.attempts == 0);
 			if (is_untouched) flow_forget(flow, job);
 		}
 		record_free(flow->partitions[i]->held);

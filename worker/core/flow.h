@@ -16,6 +16,8 @@
  *   - nothing of a partition that was given up enters a batch that is made later;
  *   - no call is made of a model whose breaker is open, nor of any while that of the way to the upstream is; a chat goes on to
  *     its next model then, and gets its fallback at once when none is left;
+ *   - no call is made of a model that asked for patience, until its time is over; a chat goes on to its next model then, or
+ *     waits when none is left and the wait leaves time for an attempt, or gets its fallback at once;
  *   - once a call was refused because of the account, none is made until a probe says that the account works;
  *   - a reply is made by the chat's deadline less the publish reserve; only a chat whose predecessors in the same
  *     conversation have later deadlines of their own waits for them: order goes before time there;
@@ -168,6 +170,7 @@ void flow_gauges(const struct flow *flow, struct flow_gauges *out_gauges);
 /* What stands before calls. */
 struct flow_guard_gauges {
 	size_t breakers[BREAKER_STATE_COUNT]; /* how many are in each state */
+	size_t cooling;                       /* models that asked for patience and are not called */
 	int64_t retry_budget;                 /* of the process, thousandths of a retry */
 	int64_t retry_after_ms;               /* how long the upstream still asks to be left alone; 0 = it does not */
 };

@@ -13,17 +13,26 @@ static void make_ready(struct flow *flow, struct job *job)
 	flow_set_due(flow, job, job->deadline_ms);
 }
 
+/* The model that the job wants has to cool first. */
+static void wait_to_cool(struct flow *flow, struct job *job)
+{
+	ASSERT(job->failure.reason != REASON_NONE);
+	ASSERT(job->backoff_ms <= job->deadline_ms);
+	if (job->state != JOB_BACKOFF) job_change(job, JOB_BACKOFF);
+	flow_set_due(flow, job, job->backoff_ms);
+}
+
 /* A head gets no call when it was turned down, when its time is over, or when there is nobody to call. */
-static bool needs_no_call(struct flow *flow, struct job *job, struct instant now)
+static enum flow_choice choose_for_head(struct flow *flow, struct job *job, struct instant now)
 {
 	ASSERT(job->retry.attempts == 0);
 	if (job->rejection.reason != REASON_NONE) {
 		job->failure = (struct failure){ .reason = job->rejection.reason, .action = FAILURE_ACTION_END };
-		return true;
+		return FLOW_CHOICE_NONE;
 	}
-	if (job->deadline_ms - now.mono_ms >= RETRY_FIRST_MIN_MS) return !flow_guard_choose(flow, job, now);
+	if (job->deadline_ms - now.mono_ms >= RETRY_FIRST_MIN_MS) return flow_guard_choose(flow, job, now);
 	job->failure = (struct failure){ .reason = REASON_DEADLINE, .action = FAILURE_ACTION_END };
-	return true;
+	return FLOW_CHOICE_NONE;
 }
 
 void flow_begin_heads(struct flow *flow, struct instant now)
@@ -34,12 +43,18 @@ void flow_begin_heads(struct flow *flow, struct instant now)
 		struct job *job = LIST_ELEMENT(node, struct job, queue);
 		ASSERT(job->state == JOB_WAITING);
 		ASSERT(lanes_is_head(job));
-		if (needs_no_call(flow, job, now)) {
+		switch (choose_for_head(flow, job, now)) {
+		case FLOW_CHOICE_CALL:
+			make_ready(flow, job);
+			list_push_back(&flow->ready, &job->queue);
+			break;
+		case FLOW_CHOICE_WAIT:
+			wait_to_cool(flow, job);
+			break;
+		case FLOW_CHOICE_NONE:
 			flow_reply_failure(flow, job, now);
-			continue;
+			break;
 		}
-		make_ready(flow, job);
-		list_push_back(&flow->ready, &job->queue);
 	}
 }
 
@@ -47,12 +62,19 @@ void flow_call_again(struct flow *flow, struct job *job, struct instant now)
 {
 	ASSERT(job->state == JOB_BACKOFF);
 	ASSERT(job->failure.reason != REASON_NONE);
-	if (!flow_guard_choose(flow, job, now)) {
+	switch (flow_guard_choose(flow, job, now)) {
+	case FLOW_CHOICE_CALL:
+		make_ready(flow, job);
+		list_push_front(&flow->ready, &job->queue);
+		return;
+	case FLOW_CHOICE_WAIT:
+		wait_to_cool(flow, job);
+		return;
+	case FLOW_CHOICE_NONE:
 		flow_reply_failure(flow, job, now);
 		return;
 	}
-	make_ready(flow, job);
-	list_push_front(&flow->ready, &job->queue);
+	ASSERT_UNREACHABLE();
 }
 
 static void write_body(const struct flow *flow, const struct job *job, struct call *call)
@@ -131,8 +153,23 @@ static struct call *make_call(struct flow *flow, const struct job *job)
 	return call;
 }
 
+/* The first in the line is not called now. */
+static void leave_line(struct flow *flow, struct job *job, enum flow_choice choice, struct instant now)
+{
+	ASSERT(job->state == JOB_READY);
+	if (choice == FLOW_CHOICE_WAIT) {
+		list_unlink(&job->queue);
+		ASSERT(flow->ready_count > 0);
+		flow->ready_count--;
+		wait_to_cool(flow, job);
+		return;
+	}
+	ASSERT(choice == FLOW_CHOICE_NONE);
+	flow_reply_failure(flow, job, now);
+}
+
 /* The next job to call; those whose time ran out while they waited for a slot, or that nobody is left for, get their
- * replies. */
+ * replies, and those whose model has to cool wait for it. */
 static struct job *next_ready(struct flow *flow, struct instant now)
 {
 	struct list *node;
@@ -140,9 +177,10 @@ static struct job *next_ready(struct flow *flow, struct instant now)
 		struct job *job = LIST_ELEMENT(node, struct job, queue);
 		ASSERT(job->state == JOB_READY);
 		bool has_time = job->deadline_ms - now.mono_ms >= RETRY_FIRST_MIN_MS;
-		if (has_time && flow_guard_choose(flow, job, now)) return job;
+		enum flow_choice choice = has_time ? flow_guard_choose(flow, job, now) : FLOW_CHOICE_NONE;
+		if (choice == FLOW_CHOICE_CALL) return job;
 		if (has_time)
-			flow_reply_failure(flow, job, now);
+			leave_line(flow, job, choice, now);
 		else
 			flow_reply_unstarted(flow, job, now);
 		flow_begin_heads(flow, now);
@@ -249,6 +287,7 @@ static struct job *end_call(struct flow *flow, struct call *call, struct instant
 	flow->call_bytes -= slot->bytes;
 	note_times(flow, slot, call);
 	settle_too_dear(flow, job, &call->result.failure);
+	flow_cooling_note(flow, slot, &call->result.failure, now);
 	flow_guard_ended(flow, slot, job == NULL ? NULL : &call->result.failure, now);
 	list_unlink(&slot->link);
 	*slot = (struct flow_slot){ 0 };
@@ -303,19 +342,6 @@ static void tell_attempt(const struct flow *flow, const struct job *job, const s
 	if (events->on_attempt != NULL) events->on_attempt(events->context, job, call, step);
 }
 
-/* Models that may not be called now are as good as not there. */
-static struct retry_decision decide(struct flow *flow, const struct job *job, struct instant now)
-{
-	struct retry_state state = job->retry;
-	bool has_next = flow_guard_has_next(flow, job, now);
-	if (!has_next) state.model_count = state.model + 1;
-	struct retry_decision decision =
-		retry_decide(&flow->options.retry, &state, &job->failure, now.mono_ms, job->deadline_ms, &flow->random);
-	if (decision.step != RETRY_STEP_AGAIN || flow_guard_has_model(flow, job, now)) return decision;
-	ASSERT(decision.at_ms >= now.mono_ms);
-	return (struct retry_decision){ .step = has_next ? RETRY_STEP_NEXT : RETRY_STEP_END, .at_ms = now.mono_ms };
-}
-
 static void on_failure(struct flow *flow, struct job *job, const struct call *call, struct instant now)
 {
 	ASSERT(call->result.failure.reason != REASON_NONE);
@@ -323,7 +349,7 @@ static void on_failure(struct flow *flow, struct job *job, const struct call *ca
 	job->failure = call->result.failure;
 	if (job->ignored_count > 0 && job->failure.reason == REASON_NO_PROVIDER)
 		flow_ignore_take_back(flow, job, &before, now);
-	struct retry_decision decision = decide(flow, job, now);
+	struct retry_decision decision = flow_guard_decide(flow, job, now);
 	if (decision.step == RETRY_STEP_TRIM && !trim(job)) decision.step = RETRY_STEP_END;
 	if (decision.step != RETRY_STEP_END && !flow_guard_spend(flow, job, now)) decision.step = RETRY_STEP_END;
 	tell_attempt(flow, job, call, decision.step);

@@ -40,6 +40,8 @@ struct flow_events {
 	void (*on_committed)(void *context, const struct job *job, struct instant now);
 	/* A breaker has changed: that of a model, or of the way to the whole upstream (BYTES_NONE). */
 	void (*on_breaker)(void *context, struct bytes model, enum breaker_state state);
+	/* A model asked to be left alone for so long; what it asks for while it is changes nothing that is told. */
+	void (*on_cooling)(void *context, struct bytes model, int64_t wait_ms);
 	/* The account is refused from now on, for this reason, or works again (REASON_NONE). */
 	void (*on_account)(void *context, enum reason reason);
 	void (*on_notice)(void *context, enum flow_notice notice, int32_t partition, int64_t offset);

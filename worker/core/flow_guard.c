@@ -44,48 +44,91 @@ void flow_guard_change_model(struct job *job, size_t model)
 	job->ignored_count = 0;
 }
 
-/* The first of the job's models from this one on that may be called; model_count = none. */
-static size_t first_admitted(struct flow *flow, const struct job *job, size_t from, struct instant now)
+/* When a call of the job's `model`th may be made, as far as is known: now, when it has cooled, or INT64_MAX: its breaker or
+ * what stands before all calls is shut. */
+static int64_t open_from(struct flow *flow, const struct job *job, size_t model, struct instant now)
+{
+	bool is_shut = account_is_refused(&flow->guard.account) || !breaker_admits(&flow->guard.edge, now.mono_ms);
+	size_t number = number_of(flow, job, model);
+	if (is_shut || !breaker_admits(&flow->guard.models[number].breaker, now.mono_ms)) return INT64_MAX;
+	int64_t until_ms = flow_cooling_until(flow, number);
+	return until_ms > now.mono_ms ? until_ms : now.mono_ms;
+}
+
+/* The one of the job's models from `from` on that may be called first, in their order when several may; model_count = none. */
+static size_t first_open(
+	struct flow *flow, const struct job *job, size_t from, struct instant now, int64_t *out_from_ms)
 {
 	ASSERT(from <= job->retry.model_count);
-	bool is_shut = account_is_refused(&flow->guard.account) || !breaker_admits(&flow->guard.edge, now.mono_ms);
-	if (is_shut) return job->retry.model_count;
-	size_t model = from;
-	while (model < job->retry.model_count &&
-		!breaker_admits(&flow->guard.models[number_of(flow, job, model)].breaker, now.mono_ms))
-		model++;
-	return model;
+	size_t first = job->retry.model_count;
+	*out_from_ms = INT64_MAX;
+	for (size_t model = from; model < job->retry.model_count; model++) {
+		int64_t from_ms = open_from(flow, job, model, now);
+		ASSERT(from_ms >= now.mono_ms);
+		if (from_ms >= *out_from_ms) continue;
+		first = model;
+		*out_from_ms = from_ms;
+	}
+	return first;
 }
 
-bool flow_guard_has_model(struct flow *flow, const struct job *job, struct instant now)
+/* What a chat is told that was never called for. */
+static struct failure nobody(const struct flow *flow, bool is_cooling)
 {
-	ASSERT(job->retry.model < job->retry.model_count);
-	return first_admitted(flow, job, job->retry.model, now) == job->retry.model;
+	enum reason refused = flow->guard.account.refusal.reason;
+	ASSERT(refused == REASON_NONE || !is_cooling);
+	enum reason reason = is_cooling ? REASON_RATE_LIMITED : REASON_BREAKER_OPEN;
+	return (struct failure){ .reason = refused == REASON_NONE ? reason : refused, .action = FAILURE_ACTION_END };
 }
 
-bool flow_guard_has_next(struct flow *flow, const struct job *job, struct instant now)
-{
-	ASSERT(job->retry.model < job->retry.model_count);
-	return first_admitted(flow, job, job->retry.model + 1, now) < job->retry.model_count;
-}
-
-bool flow_guard_choose(struct flow *flow, struct job *job, struct instant now)
+enum flow_choice flow_guard_choose(struct flow *flow, struct job *job, struct instant now)
 {
 	ASSERT(job->rejection.reason == REASON_NONE);
-	size_t model = first_admitted(flow, job, job->retry.model, now);
-	if (model < job->retry.model_count) {
+	int64_t from_ms;
+	size_t model = first_open(flow, job, job->retry.model, now, &from_ms);
+	if (from_ms <= now.mono_ms) {
 		if (model != job->retry.model) flow_guard_change_model(job, model);
-		return true;
+		return FLOW_CHOICE_CALL;
 	}
-	if (job->retry.attempts == 0) {
-		enum reason refused = flow->guard.account.refusal.reason;
-		job->failure = (struct failure){
-			.reason = refused == REASON_NONE ? REASON_BREAKER_OPEN : refused,
-			.action = FAILURE_ACTION_END,
-		};
-	}
+	if (job->retry.attempts == 0) job->failure = nobody(flow, from_ms != INT64_MAX);
 	ASSERT(job->failure.reason != REASON_NONE);
-	return false;
+	if (from_ms > job->deadline_ms - RETRY_TIME_MIN_MS) return FLOW_CHOICE_NONE;
+	job->backoff_ms = from_ms;
+	return FLOW_CHOICE_WAIT;
+}
+
+/* The same model again, as soon as it may be called; else the next one; else nothing. */
+static struct retry_decision decide_again(
+	struct flow *flow, const struct job *job, struct retry_decision again, bool has_next, struct instant now)
+{
+	ASSERT(again.step == RETRY_STEP_AGAIN);
+	int64_t from_ms = open_from(flow, job, job->retry.model, now);
+	if (from_ms <= again.at_ms) return again;
+	if (has_next) return (struct retry_decision){ .step = RETRY_STEP_NEXT, .at_ms = now.mono_ms };
+	again.at_ms = from_ms;
+	ASSERT(again.at_ms > now.mono_ms);
+	bool fits = from_ms <= job->deadline_ms - RETRY_TIME_MIN_MS;
+	return fits ? again : (struct retry_decision){ .step = RETRY_STEP_END };
+}
+
+struct retry_decision flow_guard_decide(struct flow *flow, const struct job *job, struct instant now)
+{
+	ASSERT(job->retry.model < job->retry.model_count);
+	struct retry_state state = job->retry;
+	int64_t from_ms;
+	(void)first_open(flow, job, job->retry.model + 1, now, &from_ms);
+	bool has_next = from_ms <= now.mono_ms;
+	/* A model that cools soon is better than none. */
+	bool has_later = !has_next && from_ms <= job->deadline_ms - RETRY_TIME_MIN_MS;
+	if (!has_next) state.model_count = state.model + 1;
+	const struct retry_options *options = &flow->options.retry;
+	struct retry_decision decision =
+		retry_decide(options, &state, &job->failure, now.mono_ms, job->deadline_ms, &flow->random);
+	if (decision.step == RETRY_STEP_AGAIN) decision = decide_again(flow, job, decision, has_next, now);
+	if (decision.step != RETRY_STEP_END || !has_later) return decision;
+	ASSERT(job->retry.model + 1 < job->retry.model_count);
+	decision = retry_decide(options, &job->retry, &job->failure, now.mono_ms, job->deadline_ms, &flow->random);
+	return decision.step == RETRY_STEP_NEXT ? decision : (struct retry_decision){ .step = RETRY_STEP_END };
 }
 
 static void tell_breaker(const struct flow *flow, struct bytes model, enum breaker_state state)
@@ -116,6 +159,7 @@ void flow_guard_began(struct flow *flow, const struct job *job, struct flow_slot
 	slot->edge_pass = enter(flow, &guard->edge, BYTES_NONE, now);
 	slot->model_pass = enter(flow, &model->breaker, model_names_text(&guard->names, slot->model), now);
 	slot->has_passes = true;
+	slot->has_own_provider = job->request.provider.size > 0;
 }
 
 static void leave(struct flow *flow, struct breaker *breaker, struct breaker_pass pass, enum breaker_verdict verdict,
@@ -173,9 +217,6 @@ static void note_failure(struct flow *flow, const struct failure *failure, struc
 		guard->has_stopped = true;
 		tell_account(flow, failure->reason);
 	}
-	if (failure->retry_after_ms <= 0) return;
-	int64_t until_ms = now.mono_ms + failure->retry_after_ms;
-	if (until_ms > guard->retry_after_until_ms) guard->retry_after_until_ms = until_ms;
 }
 
 void flow_guard_ended(struct flow *flow, struct flow_slot *slot, const struct failure *failure, struct instant now)
@@ -240,6 +281,18 @@ bool flow_guard_spend(struct flow *flow, const struct job *job, struct instant n
 	return true;
 }
 
+/* None of the models that the job has left may be called, nor is one just cooling; job->failure is what the chat is told. */
+static bool is_hopeless(struct flow *flow, struct job *job, struct instant now)
+{
+	ASSERT(job->rejection.reason == REASON_NONE);
+	int64_t from_ms;
+	(void)first_open(flow, job, job->retry.model, now, &from_ms);
+	if (from_ms != INT64_MAX) return false;
+	if (job->retry.attempts == 0) job->failure = nobody(flow, false);
+	ASSERT(job->failure.reason != REASON_NONE);
+	return true;
+}
+
 void flow_guard_sweep(struct flow *flow, struct instant now)
 {
 	if (!flow->guard.has_stopped) return;
@@ -251,7 +304,7 @@ void flow_guard_sweep(struct flow *flow, struct instant now)
 			struct job *job = LIST_ELEMENT(node, struct job, in_partition);
 			ASSERT(job->partition == flow->partitions[i]);
 			bool waits = job->state == JOB_READY || job->state == JOB_BACKOFF;
-			if (waits && !flow_guard_choose(flow, job, now)) flow_reply_failure(flow, job, now);
+			if (waits && is_hopeless(flow, job, now)) flow_reply_failure(flow, job, now);
 		}
 	}
 	ASSERT(!flow->guard.has_stopped);
@@ -264,6 +317,7 @@ void flow_guard_gauges(const struct flow *flow, int64_t now_mono_ms, struct flow
 	ASSERT(guard->names.count <= MODEL_NAMES_MAX);
 	int64_t left_ms = guard->retry_after_until_ms - now_mono_ms;
 	*out_gauges = (struct flow_guard_gauges){
+		.cooling = flow_cooling_count(flow, now_mono_ms),
 		.retry_budget = guard->budget.tokens,
 		.retry_after_ms = left_ms > 0 ? left_ms : 0,
 	};

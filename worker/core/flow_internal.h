@@ -4,10 +4,11 @@
  * flow_take.c   records in                             flow_reply.c  replies and dead letters
  * flow_batch.c  batches out and back                    flow_check.c  what holds between calls
  * flow_guard.c  may a call be made?                    flow_ignore.c  providers that a repeat leaves out
+ * flow_cooling.c  models that asked for patience
  *
- * Where a job is, by state: WAITING in its lane, and on `heads` when its turn has come; READY on `ready`; CALLING in `slots`; BACKOFF in `due` until the
- * back-off ends; REPLIED on `replies`; PUBLISHING on `publishing`. From WAITING to BACKOFF its deadline (or the end of
- * the back-off) is in `due`. */
+ * Where a job is, by state: WAITING in its lane, and on `heads` when its turn has come; READY on `ready`; CALLING in
+ * `slots`; BACKOFF in `due` until the back-off ends, or the model that it waits for has cooled; REPLIED on `replies`;
+ * PUBLISHING on `publishing`. From WAITING to BACKOFF its deadline (or the end of the back-off) is in `due`. */
 #ifndef WORKER_CORE_FLOW_INTERNAL_H
 #define WORKER_CORE_FLOW_INTERNAL_H
 
@@ -47,7 +48,8 @@ struct flow_slot {
 
 	/* What the call holds, until it ends or its chat stops waiting. */
 	bool has_passes;
-	size_t model; /* its number */
+	bool has_own_provider; /* the chat brought preferences of its own */
+	size_t model;          /* its number */
 	struct breaker_pass model_pass, edge_pass;
 };
 
@@ -55,7 +57,8 @@ struct flow_slot {
 struct flow_model {
 	struct retry_budget budget;
 	struct breaker breaker;
-	int64_t alone_until_ms; /* no repeat leaves out a provider of it before */
+	int64_t cooled_until_ms; /* it asked to be left alone until then */
+	int64_t alone_until_ms;  /* no repeat leaves out a provider of it before */
 
 	/* Of its attempts. What ended by itself with a failure says nothing. */
 	struct latency first_content; /* until the first content; at least until the end of those it never came in */
@@ -149,18 +152,31 @@ void flow_ignore_failed(struct flow *flow, struct job *job, const struct call *c
  * at the failure before, and may ask the same model again without the list. */
 void flow_ignore_take_back(struct flow *flow, struct job *job, const struct failure *before, struct instant now);
 
+/* flow_cooling.c */
+/* The model with this number is not called before; the past = it is. */
+int64_t flow_cooling_until(const struct flow *flow, size_t model);
+/* What a call that has ended, in this slot, says about patience; also when nobody waits for it any more. */
+void flow_cooling_note(
+	struct flow *flow, const struct flow_slot *slot, const struct failure *failure, struct instant now);
+size_t flow_cooling_count(const struct flow *flow, int64_t now_mono_ms);
+
 /* flow_guard.c */
+/* What can be done for a job now. */
+enum flow_choice {
+	FLOW_CHOICE_CALL, /* the job's model may be called now */
+	FLOW_CHOICE_WAIT, /* not before job->backoff_ms */
+	FLOW_CHOICE_NONE, /* nobody may; job->failure is what the chat is told */
+};
 /* The job goes on to another of its models. */
 void flow_guard_change_model(struct job *job, size_t model);
 /* The number of the job's model. */
 size_t flow_guard_number(struct flow *flow, const struct job *job);
 void flow_guard_init(struct flow *flow);
-/* Goes on to the first model from the job's own on that may be called now. False: there is none, and job->failure is
- * what the chat is told. */
-bool flow_guard_choose(struct flow *flow, struct job *job, struct instant now);
-/* May the job's model be called now? One after it? */
-bool flow_guard_has_model(struct flow *flow, const struct job *job, struct instant now);
-bool flow_guard_has_next(struct flow *flow, const struct job *job, struct instant now);
+/* Goes on to the first model from the job's own on that may be called now; when all that might be are cooling, finds out when
+ * the first of them has cooled. */
+enum flow_choice flow_guard_choose(struct flow *flow, struct job *job, struct instant now);
+/* What to do after the job's failed attempt, models that may not be called being as good as not there. */
+struct retry_decision flow_guard_decide(struct flow *flow, const struct job *job, struct instant now);
 /* The job's attempt begins in this slot; it is counted already. */
 void flow_guard_began(struct flow *flow, const struct job *job, struct flow_slot *slot, struct instant now);
 /* The slot's call has ended, or its chat waits no longer: with `failure` (reason REASON_NONE = answered), or with

@@ -17,15 +17,15 @@
 #include "worker/core/retry.h"
 
 /* member, word, the states it may change to (as a set of JOB_TO bits) */
-#define JOB_STATE_TABLE(ROW)                                                                         \
-	ROW(JOB_NEW, "new", JOB_TO(JOB_WAITING) | JOB_TO(JOB_READY) | JOB_TO(JOB_REPLIED))           \
-	ROW(JOB_WAITING, "waiting", JOB_TO(JOB_READY) | JOB_TO(JOB_REPLIED) | JOB_TO(JOB_GONE))      \
-	ROW(JOB_READY, "ready", JOB_TO(JOB_CALLING) | JOB_TO(JOB_REPLIED) | JOB_TO(JOB_GONE))        \
-	ROW(JOB_CALLING, "calling", JOB_TO(JOB_BACKOFF) | JOB_TO(JOB_REPLIED) | JOB_TO(JOB_GONE))    \
-	ROW(JOB_BACKOFF, "backoff", JOB_TO(JOB_READY) | JOB_TO(JOB_REPLIED) | JOB_TO(JOB_GONE))      \
-	ROW(JOB_REPLIED, "replied", JOB_TO(JOB_PUBLISHING) | JOB_TO(JOB_GONE))                       \
-	ROW(JOB_PUBLISHING, "publishing", JOB_TO(JOB_REPLIED) | JOB_TO(JOB_DONE) | JOB_TO(JOB_GONE)) \
-	ROW(JOB_DONE, "done", 0)                                                                     \
+#define JOB_STATE_TABLE(ROW)                                                                                          \
+	ROW(JOB_NEW, "new", JOB_TO(JOB_WAITING) | JOB_TO(JOB_READY) | JOB_TO(JOB_REPLIED))                            \
+	ROW(JOB_WAITING, "waiting", JOB_TO(JOB_READY) | JOB_TO(JOB_BACKOFF) | JOB_TO(JOB_REPLIED) | JOB_TO(JOB_GONE)) \
+	ROW(JOB_READY, "ready", JOB_TO(JOB_CALLING) | JOB_TO(JOB_BACKOFF) | JOB_TO(JOB_REPLIED) | JOB_TO(JOB_GONE))   \
+	ROW(JOB_CALLING, "calling", JOB_TO(JOB_BACKOFF) | JOB_TO(JOB_REPLIED) | JOB_TO(JOB_GONE))                     \
+	ROW(JOB_BACKOFF, "backoff", JOB_TO(JOB_READY) | JOB_TO(JOB_REPLIED) | JOB_TO(JOB_GONE))                       \
+	ROW(JOB_REPLIED, "replied", JOB_TO(JOB_PUBLISHING) | JOB_TO(JOB_GONE))                                        \
+	ROW(JOB_PUBLISHING, "publishing", JOB_TO(JOB_REPLIED) | JOB_TO(JOB_DONE) | JOB_TO(JOB_GONE))                  \
+	ROW(JOB_DONE, "done", 0)                                                                                      \
 	ROW(JOB_GONE, "gone", 0)
 
 #define JOB_STATE_MEMBER(member, word, after) member,
@@ -62,7 +62,7 @@ struct job {
 	uint64_t call_id;       /* the attempt under way; 0 = none */
 
 	int64_t deadline_ms;   /* monotonic: reply made by then */
-	int64_t backoff_ms;    /* monotonic: end of the back-off */
+	int64_t backoff_ms;    /* monotonic: end of the back-off, or of the wait for a model that cools */
 	int64_t taken_ms;      /* monotonic */
 	int64_t first_call_ms; /* monotonic; 0 = none yet */
 	int64_t call_ms;       /* monotonic: when the attempt under way was handed over */
