@@ -17,7 +17,7 @@ static void on_reply(void *context, const struct job *job, const struct chat_res
 			(long long)job->record->offset, (long long)(world->now_ms - latest_ms));
 }
 
-static const struct bytes models[] = { { "model/a", 7 }, { "model/b", 7 } };
+static const struct bytes models[MODELS] = { { "model/a", 7 }, { "model/b", 7 } };
 
 static struct flow_options options_of(struct world *world)
 {
@@ -36,7 +36,8 @@ static struct flow_options options_of(struct world *world)
 			.open_ms = 1000,
 			.open_max_ms = 4000 },
 		.models = models,
-		.model_count = 2,
+		.model_count = MODELS,
+		.max_tokens = BYTES_LITERAL("600"),
 		.stall_ms = 2500,
 		.deadline_ms = DEADLINE_MS,
 		.deadline_max_ms = DEADLINE_MS,
@@ -186,6 +187,17 @@ static void find_request(const struct call *call, int *out_partition, long long 
 	ASSERT(found == 2);
 }
 
+int member_model_of(const struct call *call)
+{
+	static const struct bytes begin = { "{\"model\":\"", 10 };
+	struct bytes body = buffer_bytes(&call->body);
+	ASSERT(bytes_starts_with(body, begin));
+	for (int model = 0; model < MODELS; model++)
+		if (bytes_starts_with(bytes_at(body.data + begin.size, body.size - begin.size), models[model]))
+			return model;
+	ASSERT_UNREACHABLE();
+}
+
 /* The budget of retries, counted again: max + earned by first attempts + one a second. */
 static void check_budget(struct world *world, struct member *member, char *asked)
 {
@@ -208,6 +220,20 @@ static void check_call(struct world *world, struct member *member, const struct 
 	if (!member->is_zombie && world->partitions[p].requests[offset].replies > 0)
 		world_break(world, 2, "call for %d/%lld, which is replied to", p, offset);
 	check_budget(world, member, &member->asked[p][offset]);
+	int model = member_model_of(call);
+	if (world->now_ms < member->cooled_until_ms[model])
+		world_break(world, 9, "call for %d/%lld of model %d, which asked for %lld ms more", p, offset, model,
+			(long long)(member->cooled_until_ms[model] - world->now_ms));
+}
+
+static void note_patience(struct world *world, struct member *member, const struct call *call)
+{
+	const struct failure *failure = &call->result.failure;
+	if (failure->reason == REASON_NONE || failure->retry_after_ms <= 0) return;
+	int64_t until_ms = world->now_ms + failure->retry_after_ms;
+	int64_t *cooled_until_ms = &member->cooled_until_ms[member_model_of(call)];
+	if (until_ms > *cooled_until_ms) *cooled_until_ms = until_ms;
+	world->coolings++;
 }
 
 static void note_end(struct member *member, const struct call *call)
@@ -239,6 +265,7 @@ static void end_calls(struct world *world, int index)
 		if (call == NULL || member->calls[i].ends_ms > world->now_ms) continue;
 		upstream_end(world, &member->calls[i]);
 		note_end(member, call);
+		note_patience(world, member, call);
 		flow_call_done(member->flow, call, world_instant(world));
 	}
 }

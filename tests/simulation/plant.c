@@ -4,6 +4,7 @@
 #include "common/heap.h"
 #include "schemas/dead_letter.h"
 #include "worker/core/flow.h"
+#include "worker/core/flow_internal.h"
 #include "worker/core/lanes.h"
 #include "worker/core/ledger.h"
 #include "worker/core/retry_budget.h"
@@ -107,6 +108,13 @@ void __wrap_retry_budget_spend(struct retry_budget *budget, int64_t cost, int64_
 void __wrap_retry_budget_spend(struct retry_budget *budget, int64_t cost, int64_t now_ms)
 {
 	if (!plant_is(PLANT_NO_BUDGET)) __real_retry_budget_spend(budget, cost, now_ms);
+}
+
+int64_t __real_flow_cooling_until(const struct flow *flow, size_t model);
+int64_t __wrap_flow_cooling_until(const struct flow *flow, size_t model);
+int64_t __wrap_flow_cooling_until(const struct flow *flow, size_t model)
+{
+	return plant_is(PLANT_NO_COOLING) ? 0 : __real_flow_cooling_until(flow, model);
 }
 
 void __real_flow_drain(struct flow *flow, int64_t until_ms);

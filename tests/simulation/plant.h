@@ -7,19 +7,21 @@
 
 #include <stdbool.h>
 
-/* member, word, the promise (ARCHITECTURE.md) that must be seen broken; 0 = any */
+/* member, word, the promise (ARCHITECTURE.md) that must be seen broken; 0 = any: a request that is answered again breaks the
+ * second promise, or the first when it gets its reply without a call */
 #define PLANT_TABLE(ROW)                                             \
 	ROW(PLANT_NONE, "none", 0)                                   \
 	ROW(PLANT_PROGRESS_MISSES_REPLY, "progress-misses-reply", 2) \
 	ROW(PLANT_UNCERTAIN_IS_ABORTED, "uncertain-is-aborted", 1)   \
 	ROW(PLANT_ABORTED_IS_FINISHED, "aborted-is-finished", 1)     \
-	ROW(PLANT_BITMAP_FORGOTTEN, "bitmap-forgotten", 2)           \
+	ROW(PLANT_BITMAP_FORGOTTEN, "bitmap-forgotten", 0)           \
 	ROW(PLANT_NO_ORDER, "no-order", 3)                           \
 	ROW(PLANT_NO_DEADLINE, "no-deadline", 4)                     \
 	ROW(PLANT_NO_DEAD_LETTER, "no-dead-letter", 5)               \
 	ROW(PLANT_NO_DRAIN, "no-drain", 7)                           \
 	ROW(PLANT_NO_BOUND, "no-bound", 8)                           \
 	ROW(PLANT_NO_BUDGET, "no-budget", 9)                         \
+	ROW(PLANT_NO_COOLING, "no-cooling", 9)                       \
 	ROW(PLANT_REVOKE_IGNORED, "revoke-ignored", 0)
 
 #define PLANT_MEMBER(member, word, promise) member,

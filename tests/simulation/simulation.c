@@ -236,7 +236,7 @@ static int run_seeds(uint64_t from, uint64_t count)
 {
 	struct world *world = malloc(sizeof(*world));
 	ASSERT(world != NULL);
-	long outage_calls = 0;
+	long outage_calls = 0, coolings = 0, fewer_calls = 0, ignoring_calls = 0;
 	long calls = 0, replies = 0, aborts = 0, uncertain = 0, rebalances = 0, crashes = 0;
 	uint64_t trace = 0;
 	int broken = 0;
@@ -249,17 +249,19 @@ static int run_seeds(uint64_t from, uint64_t count)
 		rebalances += world->rebalances;
 		crashes += world->crashes;
 		outage_calls += world->outage_calls;
+		coolings += world->coolings;
+		fewer_calls += world->fewer_calls;
+		ignoring_calls += world->ignoring_calls;
 		trace = trace * 31 + world->trace;
 		broken = world->broken;
 		if (broken != 0)
 			fprintf(stderr, "promise %d broken, seed %llu: %s\nagain: simulation --seed %llu\n", broken,
 				(unsigned long long)seed, world->why, (unsigned long long)seed);
 	}
-	printf("%llu seeds: %ld replies, %ld calls (%ld in outages), %ld aborted, %ld uncertain, %ld rebalances, %ld "
-	       "crashes; "
-	       "trace %016llx\n",
-		(unsigned long long)count, replies, calls, outage_calls, aborts, uncertain, rebalances, crashes,
-		(unsigned long long)trace);
+	printf("%llu seeds: %ld replies, %ld calls (%ld in outages, %ld for fewer tokens, %ld without some provider), "
+	       "%ld asked for patience, %ld aborted, %ld uncertain, %ld rebalances, %ld crashes; trace %016llx\n",
+		(unsigned long long)count, replies, calls, outage_calls, fewer_calls, ignoring_calls, coolings, aborts,
+		uncertain, rebalances, crashes, (unsigned long long)trace);
 	free(world);
 	return broken;
 }

@@ -1,4 +1,6 @@
 /* The scripted upstream: every kind of end an attempt can have, at a time drawn from the seed. */
+#include <string.h>
+
 #include "common/assertion.h"
 #include "world.h"
 
@@ -43,9 +45,10 @@ static struct failure draw_failure(struct world *world)
 {
 	static const struct failure failures[] = {
 		{ .reason = REASON_TIMEOUT, .action = FAILURE_ACTION_NEXT, .retry_after_ms = -1 },
-		{ .reason = REASON_RATE_LIMITED, .action = FAILURE_ACTION_SAME, .retry_after_ms = 1000 },
-		{ .reason = REASON_RATE_LIMITED, .action = FAILURE_ACTION_SAME, .retry_after_ms = 60000 },
+		{ .reason = REASON_RATE_LIMITED, .action = FAILURE_ACTION_SAME, .retry_after_ms = 0 },
+		{ .reason = REASON_OVERLOADED, .action = FAILURE_ACTION_NEXT, .retry_after_ms = 0 },
 		{ .reason = REASON_UPSTREAM_ERROR, .action = FAILURE_ACTION_SAME_ONCE, .retry_after_ms = -1 },
+		{ .reason = REASON_STREAM_BROKEN, .action = FAILURE_ACTION_SAME_ONCE, .retry_after_ms = -1 },
 		{ .reason = REASON_CONTEXT_LENGTH, .action = FAILURE_ACTION_TRIM, .retry_after_ms = -1 },
 		{ .reason = REASON_BAD_REQUEST, .action = FAILURE_ACTION_END, .retry_after_ms = -1 },
 		{ .reason = REASON_AUTH, .action = FAILURE_ACTION_LATCH, .retry_after_ms = -1 },
@@ -55,9 +58,47 @@ static struct failure draw_failure(struct world *world)
 	};
 	struct failure failure = failures[random_below(&world->random, sizeof(failures) / sizeof(failures[0]))];
 	failure.maybe_sent = failure.reason != REASON_CONNECT;
+	/* How long to be left alone: seldom, and mostly not for long. */
+	if (failure.retry_after_ms == 0)
+		failure.retry_after_ms =
+			world_chance(world, 60) ? world_draw(world, 1, world_chance(world, 80) ? 3000 : 20000) : -1;
 	/* Seldom, since it stops the member for long. */
 	if (failure.action == FAILURE_ACTION_LATCH && !world_chance(world, 5)) failure.action = FAILURE_ACTION_END;
 	return failure;
+}
+
+static bool body_has(const struct call *call, const char *text)
+{
+	return memmem(call->body.data, call->body.size, text, strlen(text)) != NULL;
+}
+
+/* Named providers, of which a repeat may leave some out, until none is left; and tokens that are too dear. */
+static void draw_failed_answer(struct world *world, struct call *call)
+{
+	static const struct bytes providers[] = { { "azure", 5 }, { "Amazon Bedrock", 14 }, { "Z.AI", 4 } };
+	bool leaves_out = body_has(call, "\"ignore\":[");
+	bool asks_fewer = !body_has(call, "\"max_tokens\":600");
+	struct failure *failure = &call->result.failure;
+	if (world_chance(world, 60))
+		call->result.failed_provider =
+			providers[random_below(&world->random, sizeof(providers) / sizeof(providers[0]))];
+	*failure = draw_failure(world);
+	if (leaves_out && world_chance(world, 40)) {
+		const struct failure_sign sign = { .http_status = 404, .retryable = -1, .retry_after_ms = -1 };
+		*failure = failure_of_sign(&sign);
+	} else if (world_chance(world, asks_fewer ? 2 : 8)) {
+		const struct failure_sign sign = { .http_status = 402,
+			.retryable = -1,
+			.retry_after_ms = -1,
+			.tokens_affordable = world_draw(world, FAILURE_TOKENS_MIN, asks_fewer ? 100 : 599) };
+		*failure = failure_of_sign(&sign);
+	}
+}
+
+static void count_kind(struct world *world, const struct call *call)
+{
+	if (body_has(call, "\"ignore\":[")) world->ignoring_calls++;
+	if (!body_has(call, "\"max_tokens\":600")) world->fewer_calls++;
 }
 
 void upstream_end(struct world *world, struct running *running)
@@ -66,6 +107,7 @@ void upstream_end(struct world *world, struct running *running)
 	ASSERT(call != NULL);
 	call->ended_ms = world->now_ms;
 	call->requests_sent = 1;
+	count_kind(world, call);
 	bool is_late =
 		(world->now_ms >= call->first_content_due_ms && !running->flows) || world->now_ms >= call->deadline_ms;
 	if (running->is_cancelled || is_late) {
@@ -80,7 +122,7 @@ void upstream_end(struct world *world, struct running *running)
 		const struct failure_sign sign = { .http_status = 503, .retryable = -1, .retry_after_ms = -1 };
 		call->result.failure = failure_of_sign(&sign);
 	} else if (world_chance(world, 25)) {
-		call->result.failure = draw_failure(world);
+		draw_failed_answer(world, call);
 	} else {
 		call->first_content_ms = world->now_ms - 1;
 		call->result.failure = (struct failure){ .reason = REASON_NONE, .retry_after_ms = -1 };

@@ -10,7 +10,8 @@
  *   7 a member that drains is idle in time
  *   8 bounds hold
  *   9 an upstream that fails is asked little more often than there are chats: the retries of a member stay within their
- *     budget, also through outages of the whole upstream
+ *     budget, also through outages of the whole upstream; and a model that asked a member for patience is not called by
+ *     it before the time is over
  * and at the end, after the faults have stopped, that everything is answered (a stuck run is a failure of promise 1). */
 #ifndef SIMULATION_WORLD_H
 #define SIMULATION_WORLD_H
@@ -26,6 +27,7 @@ enum {
 	CONVERSATIONS = 12,
 	CALLS_MAX = 6, /* in flight, per member */
 	WAITING_MAX = 24,
+	MODELS = 2,
 	OUTAGES = 3, /* of the whole upstream */
 	BUDGET_EARNED = 200,
 	BUDGET_MAX = 4000,
@@ -88,6 +90,7 @@ struct member {
 	char asked[PARTITIONS][REQUESTS_MAX]; /* enum asked, by this owner */
 	int64_t firsts;                       /* first attempts */
 	int64_t spent;                        /* thousandths of retries */
+	int64_t cooled_until_ms[MODELS];      /* as its models have asked */
 	uint64_t probe;                       /* of the account, under way; 0 = none */
 	int64_t probe_ends_ms;
 	struct batch *batch;
@@ -115,6 +118,8 @@ struct world {
 	char why[200];
 	bool is_loud;
 	long calls, replies, aborts, uncertain, rebalances, crashes, outage_calls;
+	long coolings, fewer_calls,
+		ignoring_calls; /* asked for patience; calls with fewer tokens, without some provider */
 };
 
 /* Notes a broken promise; the first one counts. */
@@ -144,6 +149,9 @@ int64_t member_due(const struct world *world, int index);
 void member_assign(struct world *world, int index, int partition);
 void member_revoke(struct world *world, int index, int partition, bool waits);
 void member_drain(struct world *world, int index);
+
+/* The number of the model that the call is for, 0 … MODELS - 1. */
+int member_model_of(const struct call *call);
 
 /* upstream.c */
 void upstream_draw_outages(struct world *world);
