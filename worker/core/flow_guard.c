@@ -44,15 +44,26 @@ void flow_guard_change_model(struct job *job, size_t model)
 	job->ignored_count = 0;
 }
 
+/* Would an attempt that begins then probably end in time? A first attempt is made in any case: it is the chat's only chance,
+ * and shows whether the model is still slow. */
+static bool has_time(const struct flow *flow, const struct job *job, size_t number, int64_t from_ms, struct instant now)
+{
+	ASSERT(from_ms >= now.mono_ms);
+	if (job->retry.attempts == 0) return true;
+	int64_t needed_ms = flow_pace_needed_ms(flow, number, now) + (from_ms > now.mono_ms ? FLOW_LATE_MS : 0);
+	return job->deadline_ms - from_ms >= needed_ms;
+}
+
 /* When a call of the job's `model`th may be made, as far as is known: now, when it has cooled, or INT64_MAX: its breaker or
- * what stands before all calls is shut. */
+ * what stands before all calls is shut, or it is too slow for the time left. */
 static int64_t open_from(struct flow *flow, const struct job *job, size_t model, struct instant now)
 {
 	bool is_shut = account_is_refused(&flow->guard.account) || !breaker_admits(&flow->guard.edge, now.mono_ms);
 	size_t number = number_of(flow, job, model);
 	if (is_shut || !breaker_admits(&flow->guard.models[number].breaker, now.mono_ms)) return INT64_MAX;
-	int64_t until_ms = flow_cooling_until(flow, number);
-	return until_ms > now.mono_ms ? until_ms : now.mono_ms;
+	int64_t from_ms = flow_cooling_until(flow, number);
+	if (from_ms < now.mono_ms) from_ms = now.mono_ms;
+	return has_time(flow, job, number, from_ms, now) ? from_ms : INT64_MAX;
 }
 
 /* The one of the job's models from `from` on that may be called first, in their order when several may; model_count = none. */
@@ -103,12 +114,12 @@ static struct retry_decision decide_again(
 {
 	ASSERT(again.step == RETRY_STEP_AGAIN);
 	int64_t from_ms = open_from(flow, job, job->retry.model, now);
-	if (from_ms <= again.at_ms) return again;
-	if (has_next) return (struct retry_decision){ .step = RETRY_STEP_NEXT, .at_ms = now.mono_ms };
-	again.at_ms = from_ms;
-	ASSERT(again.at_ms > now.mono_ms);
-	bool fits = from_ms <= job->deadline_ms - RETRY_TIME_MIN_MS;
-	return fits ? again : (struct retry_decision){ .step = RETRY_STEP_END };
+	ASSERT(from_ms >= now.mono_ms);
+	bool is_later = from_ms > again.at_ms;
+	if (is_later) again.at_ms = from_ms;
+	bool fits = from_ms != INT64_MAX && has_time(flow, job, flow_guard_number(flow, job), again.at_ms, now);
+	if (fits && !(is_later && has_next)) return again;
+	return (struct retry_decision){ .step = has_next ? RETRY_STEP_NEXT : RETRY_STEP_END, .at_ms = now.mono_ms };
 }
 
 struct retry_decision flow_guard_decide(struct flow *flow, const struct job *job, struct instant now)
@@ -119,7 +130,7 @@ struct retry_decision flow_guard_decide(struct flow *flow, const struct job *job
 	(void)first_open(flow, job, job->retry.model + 1, now, &from_ms);
 	bool has_next = from_ms <= now.mono_ms;
 	/* A model that cools soon is better than none. */
-	bool has_later = !has_next && from_ms <= job->deadline_ms - RETRY_TIME_MIN_MS;
+	bool has_later = !has_next && from_ms != INT64_MAX;
 	if (!has_next) state.model_count = state.model + 1;
 	const struct retry_options *options = &flow->options.retry;
 	struct retry_decision decision =
@@ -159,6 +170,7 @@ void flow_guard_began(struct flow *flow, const struct job *job, struct flow_slot
 	slot->edge_pass = enter(flow, &guard->edge, BYTES_NONE, now);
 	slot->model_pass = enter(flow, &model->breaker, model_names_text(&guard->names, slot->model), now);
 	slot->has_passes = true;
+	model->asked_ms = now.mono_ms;
 	slot->has_own_provider = job->request.provider.size > 0;
 }
 

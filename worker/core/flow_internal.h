@@ -4,7 +4,7 @@
  * flow_take.c   records in                             flow_reply.c  replies and dead letters
  * flow_batch.c  batches out and back                    flow_check.c  what holds between calls
  * flow_guard.c  may a call be made?                    flow_ignore.c  providers that a repeat leaves out
- * flow_cooling.c  models that asked for patience
+ * flow_cooling.c  models that asked for patience         flow_pace.c  how long models take
  *
  * Where a job is, by state: WAITING in its lane, and on `heads` when its turn has come; READY on `ready`; CALLING in
  * `slots`; BACKOFF in `due` until the back-off ends, or the model that it waits for has cooled; REPLIED on `replies`;
@@ -25,6 +25,8 @@ enum {
 	FLOW_ABORT_BACKOFF_MS = 50,       /* before the batch after an aborted one; doubled up to … */
 	FLOW_ABORT_BACKOFF_MAX_MS = 2000,
 	FLOW_MEMORY_BACKOFF_MS = 50, /* before what memory was missing for is tried again */
+	FLOW_LATE_MS = 20,           /* what is to be done at a time is done by then */
+	FLOW_SLOW_MS = 30000,        /* that a model is slow is believed for so long after it was asked */
 	FLOW_ALONE_MS = 600000,      /* a model that nobody else could serve is not asked for others for so long */
 };
 
@@ -57,6 +59,7 @@ struct flow_slot {
 struct flow_model {
 	struct retry_budget budget;
 	struct breaker breaker;
+	int64_t asked_ms;        /* a call of it began last; 0 = never */
 	int64_t cooled_until_ms; /* it asked to be left alone until then */
 	int64_t alone_until_ms;  /* no repeat leaves out a provider of it before */
 
@@ -143,6 +146,10 @@ void flow_call_again(struct flow *flow, struct job *job, struct instant now);
 void flow_drop_call(struct flow *flow, struct job *job);
 /* The job's deadline comes while it is being called: as flow_drop_call(), and the attempt counts. */
 void flow_time_out_call(struct flow *flow, struct job *job, struct instant now);
+
+/* flow_pace.c */
+/* A retry at the model with this number is worth nothing with less time left. */
+int64_t flow_pace_needed_ms(const struct flow *flow, size_t model, struct instant now);
 
 /* flow_ignore.c */
 /* The attempt failed and is followed by another at the same model: its provider is left out there, if it is known, to blame,
