@@ -65,7 +65,7 @@
 		"Provider preferences of requests that bring none, a JSON object as text.")                            \
 	ROW(openrouter, connect_timeout_ms, INT, "1500", 1, SETTINGS_MS_MAX, "ms", "", "Name, TCP and TLS together.")  \
 	ROW(openrouter, first_token_timeout_ms, INT, "3500", 1, SETTINGS_MS_MAX, "ms", "",                             \
-		"From sending an attempt to its first content.")                                                       \
+		"From sending an attempt to its first content, at most.")                                              \
 	ROW(openrouter, stall_timeout_ms, INT, "2500", 1, SETTINGS_MS_MAX, "ms", "",                                   \
 		"Between two pieces of content of one answer.")                                                        \
 	ROW(openrouter, http_version, CHOICE_settings_http_version, "auto", 0, 0, "", "auto|1.1|2",                    \

@@ -1,4 +1,4 @@
-/* What is known of how long models take: which retries are worth their while. */
+/* What is known of how long models take: which retries are worth their while, and how long an attempt may show nothing. */
 #include <stdio.h>
 
 #include "tests/unit/flow_support.h"
@@ -225,6 +225,89 @@ static void flow_pace_retry_that_stood_in_line_too_long_is_not_begun(void **stat
 	support_close(&support);
 }
 
+static int64_t first_content_after(struct support *support, int64_t offset)
+{
+	take(support, offset, "");
+	struct call *call = support_call(support);
+	int64_t after_ms = call->first_content_due_ms - support->now.mono_ms;
+	support_answer(support, call);
+	support_commit(support);
+	return after_ms;
+}
+
+static void flow_pace_first_content_is_given_the_time_it_mostly_takes(void **state)
+{
+	(void)state;
+	static const struct {
+		int64_t took_ms, wanted_ms;
+	} rows[] = { { 100, 1500 }, { 1400, 1500 }, { 2000, 2047 }, { 3000, 3071 }, { 3400, 3500 }, { 9000, 3500 } };
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct support support;
+		open_with(&support, 1, 3);
+		assert_int_equal(first_content_after(&support, 0), 3500);
+		int64_t offset = teach(&support, 1, "", rows[i].took_ms, rows[i].took_ms + 10);
+		assert_int_equal(first_content_after(&support, offset), rows[i].wanted_ms);
+		support_close(&support);
+	}
+}
+
+static void flow_pace_first_content_is_never_given_more_than_the_setting(void **state)
+{
+	(void)state;
+	struct support support;
+	support_init(&support);
+	support.options.model_count = 1;
+	support.options.retry.first_content_max_ms = 800;
+	support_start(&support);
+	support_assign(&support, 0, -1, BYTES_NONE);
+	int64_t offset = teach(&support, 0, "", 100, 200);
+	assert_int_equal(first_content_after(&support, offset), 800);
+	support_close(&support);
+}
+
+static void flow_pace_last_attempt_is_not_given_up_early(void **state)
+{
+	(void)state;
+	struct support support;
+	open_with(&support, 1, 2);
+	int64_t offset = teach(&support, 0, "", 100, 200);
+	take(&support, offset, "");
+	struct call *call = support_call(&support);
+	assert_int_equal(call->first_content_due_ms - support.now.mono_ms, 1500);
+	support_fail(&support, call, REASON_UPSTREAM_ERROR, FAILURE_ACTION_SAME);
+	call = support_call(&support);
+	assert_int_equal(call->first_content_due_ms - support.now.mono_ms, 3500);
+	support_answer(&support, call);
+	support_close(&support);
+}
+
+/* Attempts that are cut off count as longer, so a limit that has become too short grows again. */
+static void flow_pace_first_content_follows_a_model_that_gets_slower(void **state)
+{
+	(void)state;
+	struct support support;
+	open_with(&support, 1, 3);
+	support.options.breaker.min_calls = 1000000;
+	flow_free(support.flow);
+	support_start(&support);
+	support_assign(&support, 0, -1, BYTES_NONE);
+	int64_t offset = teach(&support, 0, "", 100, 200), given_ms = 0;
+	for (int i = 0; i < 400 && given_ms < 2500; i++) {
+		take(&support, offset++, "");
+		struct call *call = support_call(&support);
+		given_ms = call->first_content_due_ms - support.now.mono_ms;
+		call->started_ms -= given_ms;
+		support_fail_as(&support, call,
+			(struct failure){ .reason = REASON_TIMEOUT,
+				.action = FAILURE_ACTION_END,
+				.retry_after_ms = -1,
+				.maybe_sent = true });
+		support_commit(&support);
+	}
+	assert_in_range(given_ms, 2500, 3500);
+	support_close(&support);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -236,6 +319,10 @@ int main(void)
 		cmocka_unit_test(flow_pace_first_attempts_are_made_whatever_is_known),
 		cmocka_unit_test(flow_pace_slow_model_that_nobody_asked_lately_gets_another_chance),
 		cmocka_unit_test(flow_pace_retry_that_stood_in_line_too_long_is_not_begun),
+		cmocka_unit_test(flow_pace_first_content_is_given_the_time_it_mostly_takes),
+		cmocka_unit_test(flow_pace_first_content_is_never_given_more_than_the_setting),
+		cmocka_unit_test(flow_pace_last_attempt_is_not_given_up_early),
+		cmocka_unit_test(flow_pace_first_content_follows_a_model_that_gets_slower),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -128,9 +128,7 @@ static void start(struct flow *flow, struct job *job, struct call *call, struct 
 	flow->in_flight++;
 
 	call->deadline_ms = job->deadline_ms;
-	call->first_content_due_ms =
-		retry_first_content_due(&flow->options.retry, &job->retry, now.mono_ms, job->deadline_ms);
-	ASSERT(call->first_content_due_ms <= call->deadline_ms);
+	call->first_content_due_ms = flow_pace_first_content_due(flow, job, flow_guard_number(flow, job), now);
 	call->stall_ms = flow->options.stall_ms;
 	job->call_id = call->id;
 	job->call_ms = now.mono_ms;

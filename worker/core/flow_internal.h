@@ -24,10 +24,11 @@ enum {
 	FLOW_PROGRESS_INTERVAL_MS = 1000, /* progress without replies (gaps, skipped records) is committed so often */
 	FLOW_ABORT_BACKOFF_MS = 50,       /* before the batch after an aborted one; doubled up to … */
 	FLOW_ABORT_BACKOFF_MAX_MS = 2000,
-	FLOW_MEMORY_BACKOFF_MS = 50, /* before what memory was missing for is tried again */
-	FLOW_LATE_MS = 20,           /* what is to be done at a time is done by then */
-	FLOW_SLOW_MS = 30000,        /* that a model is slow is believed for so long after it was asked */
-	FLOW_ALONE_MS = 600000,      /* a model that nobody else could serve is not asked for others for so long */
+	FLOW_MEMORY_BACKOFF_MS = 50,        /* before what memory was missing for is tried again */
+	FLOW_LATE_MS = 20,                  /* what is to be done at a time is done by then */
+	FLOW_SLOW_MS = 30000,               /* that a model is slow is believed for so long after it was asked */
+	FLOW_FIRST_CONTENT_LEAST_MS = 1500, /* the first content is not expected sooner, however fast the model was */
+	FLOW_ALONE_MS = 600000, /* a model that nobody else could serve is not asked for others for so long */
 };
 
 struct flow_partition_state {
@@ -150,6 +151,8 @@ void flow_time_out_call(struct flow *flow, struct job *job, struct instant now);
 /* flow_pace.c */
 /* A retry at the model with this number is worth nothing with less time left. */
 int64_t flow_pace_needed_ms(const struct flow *flow, size_t model, struct instant now);
+/* An attempt of the job that begins now, at the model with this number, must show content by then. */
+int64_t flow_pace_first_content_due(const struct flow *flow, const struct job *job, size_t model, struct instant now);
 
 /* flow_ignore.c */
 /* The attempt failed and is followed by another at the same model: its provider is left out there, if it is known, to blame,
