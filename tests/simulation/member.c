@@ -6,6 +6,9 @@
 #include "plant.h"
 #include "world.h"
 
+/* After the end of a drain, until a chat or a reply that is still there breaks the promise. */
+enum { DRAIN_CHATS_MS = 5000, DRAIN_REPLIES_MS = 60000 };
+
 /* The events need the world; the member's index is of no interest to them. */
 static void on_reply(void *context, const struct job *job, const struct chat_response *response)
 {
@@ -362,6 +365,20 @@ static void check_bounds(struct world *world, int index)
 			world, 8, "member %d has %zu waiting, %zu in flight", index, gauges.waiting, gauges.in_flight);
 }
 
+/* Cancelled calls need a moment to come back; replies their transactions, some of which are slow or aborted. */
+static void check_drain(struct world *world, int index)
+{
+	struct member *member = &world->members[index];
+	struct flow_gauges gauges;
+	flow_gauges(member->flow, &gauges);
+	int64_t late_ms = world->now_ms - member->drains_until_ms;
+	bool is_over = flow_is_idle(member->flow);
+	bool has_chats = gauges.waiting > 0 || gauges.in_flight > 0;
+	if ((has_chats && late_ms > DRAIN_CHATS_MS) || (!is_over && late_ms > DRAIN_REPLIES_MS))
+		world_break(world, 7, "member %d drains for ever", index);
+	if (is_over) member_kill(world, index);
+}
+
 void member_turn(struct world *world, int index)
 {
 	struct member *member = &world->members[index];
@@ -379,11 +396,7 @@ void member_turn(struct world *world, int index)
 	check_bounds(world, index);
 
 	if (member->drains_until_ms == 0) return;
-	bool is_over = flow_is_idle(member->flow);
-	/* Cancelled calls need a moment to come back, batches their transactions. */
-	if (!is_over && member->batch == NULL && world->now_ms > member->drains_until_ms + 5000)
-		world_break(world, 7, "member %d drains for ever", index);
-	if (is_over) member_kill(world, index);
+	check_drain(world, index);
 }
 
 int64_t member_due(const struct world *world, int index)
@@ -395,7 +408,7 @@ int64_t member_due(const struct world *world, int index)
 			due_ms = member->calls[i].ends_ms;
 	if (member->phase != TRANSACTION_NONE && member->phase_ms < due_ms) due_ms = member->phase_ms;
 	if (member->probe != 0 && member->probe_ends_ms < due_ms) due_ms = member->probe_ends_ms;
-	if (member->drains_until_ms != 0 && member->drains_until_ms + 5001 < due_ms)
-		due_ms = member->drains_until_ms + 5001;
+	int64_t check_ms = member->drains_until_ms + DRAIN_CHATS_MS + 1;
+	if (member->drains_until_ms != 0 && check_ms > world->now_ms && check_ms < due_ms) due_ms = check_ms;
 	return due_ms;
 }
