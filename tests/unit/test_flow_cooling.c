@@ -278,6 +278,22 @@ static void flow_cooling_preferences_of_one_chat_say_nothing_about_others(void *
 	support_close(&support);
 }
 
+static void flow_cooling_endless_wait_is_doubted_after_ten_minutes(void **state)
+{
+	(void)state;
+	struct support support;
+	open_with_models(&support, 1);
+	ask(&support, 0, 86400000);
+	assert_int_equal(support_guard(&support).retry_after_ms, 600000);
+	support_pass(&support, 599999);
+	take(&support, 1);
+	support_no_call(&support);
+	support_pass(&support, 1);
+	take(&support, 2);
+	support_answer(&support, support_call(&support));
+	support_close(&support);
+}
+
 static void flow_cooling_daily_cap_cools(void **state)
 {
 	(void)state;
@@ -442,6 +458,7 @@ int main(void)
 		cmocka_unit_test(flow_cooling_wait_that_grows_too_long_ends),
 		cmocka_unit_test(flow_cooling_next_model_that_cools_soon_is_waited_for),
 		cmocka_unit_test(flow_cooling_preferences_of_one_chat_say_nothing_about_others),
+		cmocka_unit_test(flow_cooling_endless_wait_is_doubted_after_ten_minutes),
 		cmocka_unit_test(flow_cooling_daily_cap_cools),
 		cmocka_unit_test(flow_cooling_only_failures_of_the_model_cool),
 		cmocka_unit_test(flow_cooling_result_that_nobody_waits_for_is_heard),

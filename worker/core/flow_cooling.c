@@ -2,9 +2,12 @@
  *
  * A response may say how long its model wants to be left alone. Until then no chat calls it: each goes on to its next model,
  * waits when there is none and the wait leaves time for an attempt, and else gets its fallback at once. Nothing is tried in
- * between: what the service said is believed, for a day at most (failure.h). */
+ * between: what the service said is believed. After ten minutes one looks again all the same: a header that is wrong by its unit must
+ * not take a model away for a day, and one call in ten minutes hurts nobody. */
 #include "common/assertion.h"
 #include "worker/core/flow_internal.h"
+
+enum { COOLING_MAX_MS = 600000 };
 
 int64_t flow_cooling_until(const struct flow *flow, size_t model)
 {
@@ -28,6 +31,7 @@ void flow_cooling_note(
 	struct flow_guard *guard = &flow->guard;
 	int64_t until_ms = now.mono_ms + failure->retry_after_ms;
 	ASSERT(until_ms > now.mono_ms);
+	if (until_ms > now.mono_ms + COOLING_MAX_MS) until_ms = now.mono_ms + COOLING_MAX_MS;
 	if (until_ms > guard->retry_after_until_ms) guard->retry_after_until_ms = until_ms;
 	/* With preferences of its own a chat speaks for itself: other providers may well have time. And a number that many models
 	 * share speaks for none of them. */
@@ -36,7 +40,7 @@ void flow_cooling_note(
 	struct flow_model *model = &guard->models[slot->model];
 	bool is_news = model->cooled_until_ms <= now.mono_ms;
 	if (until_ms > model->cooled_until_ms) model->cooled_until_ms = until_ms;
-	if (is_news) tell(flow, slot->model, failure->retry_after_ms);
+	if (is_news) tell(flow, slot->model, until_ms - now.mono_ms);
 }
 
 size_t flow_cooling_count(const struct flow *flow, int64_t now_mono_ms)
