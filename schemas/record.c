@@ -62,6 +62,30 @@ void record_free(struct record *record)
 	free(record);
 }
 
+/* Unlike bytes_equal(), tells an empty view from none. */
+static bool is_same_view(struct bytes a, struct bytes b)
+{
+	return bytes_is_given(a) == bytes_is_given(b) && bytes_equal(a, b);
+}
+
+static bool are_same_headers(const struct record_headers *a, const struct record_headers *b)
+{
+	if (a->count != b->count) return false;
+	for (size_t i = 0; i < a->count; i++) {
+		if (!is_same_view(a->items[i].name, b->items[i].name)) return false;
+		if (!is_same_view(a->items[i].value, b->items[i].value)) return false;
+	}
+	return true;
+}
+
+bool record_is_same(const struct record *a, const struct record *b)
+{
+	if (a->partition != b->partition || a->offset != b->offset) return false;
+	if (a->timestamp_ms != b->timestamp_ms) return false;
+	return is_same_view(a->key, b->key) && is_same_view(a->value, b->value) &&
+	       are_same_headers(&a->headers, &b->headers);
+}
+
 struct bytes record_headers_last(const struct record_headers *headers, const char *name)
 {
 	const struct record_header *header = record_headers_find(headers, name);

@@ -35,6 +35,9 @@ NODISCARD struct record *record_new(const struct record *source);
 /* Accepts NULL. */
 void record_free(struct record *record);
 
+/* The very same record: partition, offset, timestamp, key, value and headers, byte for byte. */
+bool record_is_same(const struct record *a, const struct record *b);
+
 /* The value of the last header called `name` (case-sensitive, as Kafka's are); BYTES_NONE when there is none. The
  * last one wins, as in Kafka's own clients (Headers.lastHeader). Borrowed from the record. */
 struct bytes record_headers_last(const struct record_headers *headers, const char *name);

@@ -41,6 +41,52 @@ static void record_new_copies_everything(void **state)
 	record_free(copy);
 }
 
+static struct record whole(const struct record_header *headers, size_t count)
+{
+	return (struct record){
+		.partition = 7,
+		.offset = 9,
+		.timestamp_ms = 5,
+		.key = BYTES("key"),
+		.value = BYTES("value"),
+		.headers = { .items = headers, .count = count },
+	};
+}
+
+static void assert_other(const struct record *a, const struct record *b)
+{
+	assert_false(record_is_same(a, b));
+	assert_false(record_is_same(b, a));
+}
+
+static void record_is_same_only_when_every_byte_is(void **state)
+{
+	(void)state;
+	const struct record_header headers[] = { { BYTES("name"), BYTES("content") }, { BYTES("n"), BYTES_NONE } };
+	const struct record_header renamed[] = { { BYTES("Name"), BYTES("content") }, { BYTES("n"), BYTES_NONE } };
+	const struct record_header emptied[] = { { BYTES("name"), BYTES("content") }, { BYTES("n"), BYTES("") } };
+	struct record source = whole(headers, 2);
+	struct record *copy = record_new(&source);
+	assert_true(record_is_same(&source, copy));
+	struct record others[] = { source, source, source, source, source, source, source, whole(renamed, 2),
+		whole(emptied, 2), whole(headers, 1) };
+	others[0].partition++;
+	others[1].offset++;
+	others[2].timestamp_ms++;
+	others[3].key = BYTES("kex");
+	others[4].value = BYTES("valuf");
+	others[5].value = BYTES_NONE;
+	others[6].key = BYTES_NONE;
+	for (size_t i = 0; i < COUNT(others); i++)
+		assert_other(&others[i], copy);
+	struct record null_value = source, empty_value = source;
+	null_value.value = BYTES_NONE;
+	empty_value.value = BYTES("");
+	assert_other(&null_value, &empty_value);
+	assert_true(record_is_same(&null_value, &null_value));
+	record_free(copy);
+}
+
 static void record_new_null_and_empty_stay_different(void **state)
 {
 	(void)state;
@@ -99,6 +145,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(record_new_copies_everything),
+		cmocka_unit_test(record_is_same_only_when_every_byte_is),
 		cmocka_unit_test(record_new_null_and_empty_stay_different),
 		cmocka_unit_test(record_new_impossible_size_gives_null),
 		cmocka_unit_test(record_headers_last_takes_the_last_of_a_name),
