@@ -122,8 +122,9 @@ static void on_revoke(void *context, const int32_t *partitions, size_t count, bo
 {
 	struct worker *worker = context;
 	if (!lost && worker->publisher != NULL) publish_last(worker);
+	struct instant now = clock_now();
 	for (size_t i = 0; i < count; i++) {
-		flow_revoke(worker->flow, partitions[i]);
+		flow_revoke(worker->flow, partitions[i], now);
 		worker_events_forget_partition(&worker->events, partitions[i]);
 	}
 }
@@ -170,8 +171,6 @@ static void take_results(struct worker *worker, struct instant now)
 static void start_calls(struct worker *worker, struct instant now)
 {
 	uint64_t id;
-	while (flow_next_cancel(worker->flow, &id) == STATUS_OK)
-		upstream_cancel(worker->upstream, id);
 	int64_t deadline_ms;
 	if (flow_next_probe(worker->flow, now, &id, &deadline_ms) == STATUS_OK &&
 		upstream_probe_key(worker->upstream, id, deadline_ms) != STATUS_OK)
@@ -179,6 +178,9 @@ static void start_calls(struct worker *worker, struct instant now)
 	struct call *call;
 	while (flow_next_call(worker->flow, now, &call) == STATUS_OK)
 		if (upstream_put(worker->upstream, call) != STATUS_OK) flow_call_refused(worker->flow, call, now);
+	/* Last, because chats that found no slot make kept calls give up theirs. */
+	while (flow_next_cancel(worker->flow, &id) == STATUS_OK)
+		upstream_cancel(worker->upstream, id);
 }
 
 static void begin_drain(struct worker *worker, struct instant now)

@@ -129,7 +129,7 @@ static void give_up(struct world *world, int index, int p)
 {
 	struct member *member = &world->members[index];
 	world_tell(world, "revoke %d from member %d", p, index);
-	flow_revoke(member->flow, p);
+	flow_revoke(member->flow, p, world_instant(world));
 	member->revoking[p] = false;
 	if (!plant_is(PLANT_REVOKE_IGNORED)) member->has[p] = false;
 }

@@ -124,9 +124,9 @@ void __wrap_flow_drain(struct flow *flow, int64_t until_ms)
 	__real_flow_drain(flow, plant_is(PLANT_NO_DRAIN) ? until_ms + 3600000 : until_ms);
 }
 
-void __real_flow_revoke(struct flow *flow, int32_t partition);
-void __wrap_flow_revoke(struct flow *flow, int32_t partition);
-void __wrap_flow_revoke(struct flow *flow, int32_t partition)
+void __real_flow_revoke(struct flow *flow, int32_t partition, struct instant now);
+void __wrap_flow_revoke(struct flow *flow, int32_t partition, struct instant now);
+void __wrap_flow_revoke(struct flow *flow, int32_t partition, struct instant now)
 {
-	if (!plant_is(PLANT_REVOKE_IGNORED)) __real_flow_revoke(flow, partition);
+	if (!plant_is(PLANT_REVOKE_IGNORED)) __real_flow_revoke(flow, partition, now);
 }

@@ -37,7 +37,7 @@ FOREIGN = {
     r"libconfig": r"common/settings\w*\.[ch]",
     r"yyjson": r"common/json_text\.c|schemas/\w+\.[ch]|worker/core/openrouter_\w+\.[ch]|replay/(standin|demo)\w*\.[ch]",
     r"microhttpd": r"worker/edge/admin\w*\.[ch]|replay/standin\w*\.[ch]",
-    r"uthash|utlist|utarray": r"worker/core/lanes\.c|replay/standin\w*\.[ch]|common/\w+\.c",
+    r"uthash|utlist|utarray": r"worker/core/(lanes|park)\.c|replay/standin\w*\.[ch]|common/\w+\.c",
     r"cmocka": r"tests/.*\.[ch]",
 }
 

@@ -74,6 +74,22 @@ static void on_account(void *context, enum reason reason)
 	support->account = reason;
 }
 
+static void on_parked(void *context, int32_t partition, size_t replies, size_t calls)
+{
+	struct support *support = context;
+	assert_true(partition >= 0);
+	assert_true(replies + calls > 0);
+	support->parked_replies += replies;
+	support->parked_calls += calls;
+}
+
+static void on_park_end(void *context, const struct job *job, enum park_end end)
+{
+	struct support *support = context;
+	assert_null(job->partition);
+	support->park_ends[end]++;
+}
+
 static struct flow_options default_options(struct support *support)
 {
 	return (struct flow_options){
@@ -123,7 +139,9 @@ static struct flow_options default_options(struct support *support)
 			.on_breaker = on_breaker,
 			.on_cooling = on_cooling,
 			.on_account = on_account,
-			.on_notice = on_notice },
+			.on_notice = on_notice,
+			.on_parked = on_parked,
+			.on_park_end = on_park_end },
 	};
 }
 

@@ -30,6 +30,8 @@ struct support {
 	enum reason account;                /* the latest of them */
 	int32_t notice_partition;           /* of the last one */
 	int64_t notice_offset;
+	size_t parked_replies, parked_calls; /* told as kept */
+	long park_ends[PARK_END_COUNT];
 	long taken, attempts, replies, committed;
 	enum retry_step step;                     /* after the last attempt */
 	int64_t offsets[SUPPORT_REPLIES_MAX];     /* of the first replies made, in their order */

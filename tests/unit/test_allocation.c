@@ -14,6 +14,7 @@
 #include "worker/core/call.h"
 #include "worker/core/lanes.h"
 #include "worker/core/ledger.h"
+#include "worker/core/park.h"
 
 /* Does its work and undoes it; false when it was told of missing memory. Checks by itself what must hold then. */
 typedef bool scenario(void);
@@ -208,6 +209,33 @@ static bool play_lanes(void)
 	return is_well;
 }
 
+/* Enough for the table to grow more than once. */
+static bool play_park(void)
+{
+	static struct job *jobs[LANE_JOBS];
+	struct park *park = park_new((struct hash_key){ .k0 = 1, .k1 = 2 });
+	if (park == NULL) return false;
+	size_t count = 0;
+	for (size_t i = 0; i < LANE_JOBS; i++) {
+		failing_memory.is_paused = true;
+		jobs[i] = job_of(0, (int64_t)i, BYTES_NONE);
+		failing_memory.is_paused = false;
+		enum status status = park_put(park, jobs[i], 10, 1, i % 2 == 0);
+		assert_true(status == STATUS_OK || status == STATUS_NO_MEMORY);
+		assert_int_equal(jobs[i]->parked != NULL, status == STATUS_OK);
+		assert_int_equal(park_find(park, 0, (int64_t)i) != NULL, status == STATUS_OK);
+		if (status == STATUS_OK) count++;
+		assert_int_equal(park_count(park), count);
+	}
+	for (size_t i = 0; i < LANE_JOBS; i++) {
+		if (jobs[i]->parked != NULL) park_remove(park, jobs[i]);
+		job_free(jobs[i]);
+	}
+	assert_int_equal(park_bytes(park), 0);
+	park_free(park);
+	return count == LANE_JOBS;
+}
+
 static bool play_call(void)
 {
 	struct call *call = call_new(1, 1000, 10000);
@@ -278,6 +306,12 @@ static void allocation_fails_in_lanes_is_told(void **state)
 	sweep_both(play_lanes);
 }
 
+static void allocation_fails_in_park_is_told(void **state)
+{
+	(void)state;
+	sweep_both(play_park);
+}
+
 static void allocation_fails_in_call_is_told(void **state)
 {
 	(void)state;
@@ -300,6 +334,7 @@ int main(void)
 		cmocka_unit_test(allocation_fails_in_ledger_is_told),
 		cmocka_unit_test(allocation_fails_in_job_is_told),
 		cmocka_unit_test(allocation_fails_in_lanes_is_told),
+		cmocka_unit_test(allocation_fails_in_park_is_told),
 		cmocka_unit_test(allocation_fails_in_call_is_told),
 		cmocka_unit_test(allocation_fails_in_batch_is_told),
 	};

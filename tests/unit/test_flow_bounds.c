@@ -106,7 +106,7 @@ static void flow_bound_on_waiting_chats_leaves_room_for_a_quiet_partition(void *
 	support_take_chat(&support, 1, 0, "c");
 	assert_true(flow_wants(support.flow, 1));
 	/* Alone, it may have all of it. */
-	flow_revoke(support.flow, 1);
+	flow_revoke(support.flow, 1, support.now);
 	while (flow_wants(support.flow, 0))
 		support_take_chat(&support, 0, taken++, "c");
 	assert_int_equal(taken, 10);
@@ -164,7 +164,7 @@ static void flow_bound_on_calls_counts_those_nobody_waits_for(void **state)
 	support_assign(&support, 0, -1, BYTES_NONE);
 	support_take_chat(&support, 0, 0, "c");
 	struct call *call = support_call(&support);
-	flow_revoke(support.flow, 0);
+	flow_revoke(support.flow, 0, support.now);
 	support_assign(&support, 0, -1, BYTES_NONE);
 	support_take_chat(&support, 0, 0, "c");
 	(void)support_cancel(&support);
@@ -238,7 +238,7 @@ static void flow_bound_of_the_window_forgets_a_held_record_of_a_revoked_partitio
 	struct support support;
 	struct call *call = fill_window(&support);
 	support_take_chat(&support, 0, LEDGER_WINDOW, "c");
-	flow_revoke(support.flow, 0);
+	flow_revoke(support.flow, 0, support.now);
 	support_answer(&support, call);
 	assert_int_equal(support_assign(&support, 0, LEDGER_WINDOW, BYTES_NONE), LEDGER_WINDOW);
 	assert_true(flow_wants(support.flow, 0));

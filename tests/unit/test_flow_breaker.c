@@ -232,7 +232,7 @@ static void flow_breaker_probe_that_is_given_up_says_nothing(void **state)
 	support_take_chat(&support, 1, 0, "p");
 	support_take_chat(&support, 1, 1, "q");
 	struct call *first = support_call(&support), *second = support_call(&support);
-	flow_revoke(support.flow, 1);
+	flow_revoke(support.flow, 1, support.now);
 	flow_call_done(support.flow, first, support.now);
 	flow_call_done(support.flow, second, support.now);
 	take(&support, 3);

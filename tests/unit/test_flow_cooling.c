@@ -354,7 +354,7 @@ static void flow_cooling_result_that_nobody_waits_for_is_heard(void **state)
 	open_with_models(&support, 2);
 	take(&support, 0);
 	struct call *call = support_call(&support);
-	flow_revoke(support.flow, 0);
+	flow_revoke(support.flow, 0, support.now);
 	(void)support_cancel(&support);
 	support_fail_wait(&support, call, 60000);
 	assert_int_equal(support_guard(&support).cooling, 1);

@@ -214,7 +214,7 @@ static void flow_drain_revoked_meanwhile_is_idle(void **state)
 	support_take_chat(&support, 0, 0, "c");
 	struct call *call = support_call(&support);
 	drain(&support);
-	flow_revoke(support.flow, 0);
+	flow_revoke(support.flow, 0, support.now);
 	support_answer(&support, call);
 	assert_true(flow_is_idle(support.flow));
 	support_pass(&support, 6000);

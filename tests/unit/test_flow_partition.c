@@ -154,9 +154,9 @@ static void flow_revoke_of_unknown_partition_does_nothing(void **state)
 	(void)state;
 	struct support support;
 	support_open(&support);
-	flow_revoke(support.flow, 5);
-	flow_revoke(support.flow, -1);
-	flow_revoke(support.flow, 99999);
+	flow_revoke(support.flow, 5, support.now);
+	flow_revoke(support.flow, -1, support.now);
+	flow_revoke(support.flow, 99999, support.now);
 	assert_int_equal(support_gauges(&support).partitions, 1);
 	support_close(&support);
 }
@@ -229,7 +229,7 @@ static void assert_revoked(enum stage stage)
 	struct call *call;
 	struct batch *batch;
 	bring_to(&support, stage, &call, &batch);
-	flow_revoke(support.flow, 0);
+	flow_revoke(support.flow, 0, support.now);
 	assert_nothing_left(&support);
 	support_no_call(&support);
 	if (call != NULL) {
@@ -292,7 +292,7 @@ static void assert_reassigned(enum batch_end end)
 	support_chat_done(&support, 0, 0, "c");
 	support_chat_done(&support, 0, 1, "d");
 	struct batch *batch = support_batch(&support);
-	flow_revoke(support.flow, 0);
+	flow_revoke(support.flow, 0, support.now);
 	assert_int_equal(support_assign(&support, 0, -1, BYTES_NONE), 0);
 	support_take_chat(&support, 0, 0, "c");
 	support_take_chat(&support, 0, 1, "d");
@@ -343,7 +343,7 @@ static void flow_revoke_of_one_partition_leaves_the_others(void **state)
 	support_chat_done(&support, 1, 0, "c");
 	support_take_chat(&support, 1, 1, "c");
 	struct batch *batch = support_batch(&support);
-	flow_revoke(support.flow, 0);
+	flow_revoke(support.flow, 0, support.now);
 	support_end_batch(&support, batch, BATCH_ABORTED);
 	batch = support_batch(&support);
 	assert_int_equal(batch->item_count, 1);
@@ -360,7 +360,7 @@ static void flow_revoke_takes_its_progress_out_of_the_next_batch(void **state)
 	struct support support;
 	support_open(&support);
 	support_take_chat(&support, 0, 7, "c");
-	flow_revoke(support.flow, 0);
+	flow_revoke(support.flow, 0, support.now);
 	flow_hurry(support.flow);
 	support_no_batch(&support);
 	assert_true(flow_due(support.flow) == INT64_MAX);

@@ -79,6 +79,30 @@ static void lanes_leave_from_the_middle_makes_no_head(void **state)
 		job_free(jobs[i]);
 }
 
+static void lanes_replace_keeps_the_place(void **state)
+{
+	(void)state;
+	struct lanes *lanes = lanes_new(key);
+	struct job *jobs[4];
+	for (int i = 0; i < 4; i++)
+		jobs[i] = job_of(0, i, BYTES_LITERAL("a"));
+	for (int i = 0; i < 3; i++)
+		enter(lanes, jobs[i]);
+	lanes_replace(jobs[0], jobs[3]);
+	assert_null(jobs[0]->lane);
+	assert_true(lanes_is_head(jobs[3]));
+	assert_false(lanes_is_head(jobs[1]));
+	lanes_replace(jobs[1], jobs[0]);
+	assert_ptr_equal(lanes_leave(lanes, jobs[3]), jobs[0]);
+	assert_ptr_equal(lanes_leave(lanes, jobs[0]), jobs[2]);
+	lanes_replace(jobs[0], jobs[1]);
+	assert_null(jobs[1]->lane);
+	assert_null(lanes_leave(lanes, jobs[2]));
+	lanes_free(lanes);
+	for (int i = 0; i < 4; i++)
+		job_free(jobs[i]);
+}
+
 static void lanes_come_back_after_they_went(void **state)
 {
 	(void)state;
@@ -284,6 +308,7 @@ int main(void)
 		cmocka_unit_test(lanes_first_of_a_conversation_is_head),
 		cmocka_unit_test(lanes_job_without_lane_waits_for_nobody),
 		cmocka_unit_test(lanes_leave_from_the_middle_makes_no_head),
+		cmocka_unit_test(lanes_replace_keeps_the_place),
 		cmocka_unit_test(lanes_come_back_after_they_went),
 		cmocka_unit_test(lanes_keys_are_exact),
 		cmocka_unit_test(lanes_outlive_their_first_job),

@@ -115,6 +115,23 @@ static void ledger_unstaged_is_as_if_never_staged(void **state)
 	ledger_free(ledger);
 }
 
+static void ledger_is_done_of_what_is_committed_only(void **state)
+{
+	(void)state;
+	struct ledger *ledger = ledger_new(10);
+	take_all(ledger, 10, 13);
+	assert_true(ledger_is_done(ledger, 9));
+	assert_false(ledger_is_done(ledger, 10));
+	ledger_stage(ledger, 11);
+	assert_false(ledger_is_done(ledger, 11));
+	ledger_adopt(ledger);
+	assert_true(ledger_is_done(ledger, 11));
+	assert_false(ledger_is_done(ledger, 12));
+	/* The same place in the ring, beyond the window. */
+	assert_false(ledger_is_done(ledger, 11 + LEDGER_WINDOW));
+	ledger_free(ledger);
+}
+
 static void ledger_adopt_and_unstage_of_nothing_change_nothing(void **state)
 {
 	(void)state;
@@ -328,6 +345,7 @@ int main(void)
 		cmocka_unit_test(ledger_out_of_order_waits_for_the_lowest),
 		cmocka_unit_test(ledger_staged_counts_in_the_offset_before_it_is_adopted),
 		cmocka_unit_test(ledger_unstaged_is_as_if_never_staged),
+		cmocka_unit_test(ledger_is_done_of_what_is_committed_only),
 		cmocka_unit_test(ledger_adopt_and_unstage_of_nothing_change_nothing),
 		cmocka_unit_test(ledger_jump_counts_as_done),
 		cmocka_unit_test(ledger_huge_jump_with_nothing_open_is_taken),

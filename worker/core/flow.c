@@ -55,8 +55,9 @@ struct flow *flow_new(const struct flow_options *options)
 	flow_guard_init(flow);
 
 	flow->lanes = lanes_new(key);
+	flow->park = park_new(key);
 	flow->slots = calloc(options->in_flight_max, sizeof(struct flow_slot));
-	if (flow->lanes == NULL || flow->slots == NULL) {
+	if (flow->lanes == NULL || flow->park == NULL || flow->slots == NULL) {
 		flow_free(flow);
 		return NULL;
 	}
@@ -68,8 +69,10 @@ struct flow *flow_new(const struct flow_options *options)
 void flow_free(struct flow *flow)
 {
 	if (flow == NULL) return;
+	flow->is_draining = true; /* nothing is kept any more */
+	if (flow->park != NULL) flow_park_empty(flow);
 	for (size_t i = 0; i < flow->partition_capacity; i++)
-		if (flow->partitions[i] != NULL) flow_revoke(flow, (int32_t)i);
+		if (flow->partitions[i] != NULL) flow_revoke(flow, (int32_t)i, (struct instant){ 0 });
 	struct list *node;
 	while ((node = list_first(&flow->publishing)) != NULL)
 		flow_forget(flow, LIST_ELEMENT(node, struct job, queue));
@@ -78,6 +81,7 @@ void flow_free(struct flow *flow)
 	ASSERT(flow->reply_count == 0);
 	ASSERT(flow->bytes == 0);
 	lanes_free(flow->lanes);
+	park_free(flow->park);
 	heap_deinit(&flow->due);
 	free(flow->partitions);
 	free(flow->slots);
@@ -127,6 +131,7 @@ void flow_stop_waiting(struct flow *flow, struct job *job)
 void flow_forget(struct flow *flow, struct job *job)
 {
 	ASSERT(flow->bytes >= job->bytes);
+	ASSERT(job->parked == NULL);
 	ASSERT((job->call_id != 0) == (job->state == JOB_CALLING));
 	if (job->call_id != 0) flow_drop_call(flow, job);
 	struct job *next = lanes_leave(flow->lanes, job);
@@ -138,9 +143,12 @@ void flow_forget(struct flow *flow, struct job *job)
 		flow->ready_count--;
 		flow_stop_waiting(flow, job);
 		break;
+	case JOB_CALLING:
+		/* A kept chat does not count as waiting. */
+		if (job->partition != NULL) flow_stop_waiting(flow, job);
+		break;
 	case JOB_NEW:
 	case JOB_WAITING:
-	case JOB_CALLING:
 	case JOB_BACKOFF:
 		flow_stop_waiting(flow, job);
 		break;
@@ -149,6 +157,7 @@ void flow_forget(struct flow *flow, struct job *job)
 		flow->reply_count--;
 		break;
 	case JOB_PUBLISHING:
+	case JOB_PARKED:
 	case JOB_DONE:
 	case JOB_GONE:
 		break;
@@ -216,32 +225,52 @@ enum status flow_assign(struct flow *flow, const struct flow_assignment *assignm
 
 	flow->partitions[assignment->partition] = partition;
 	flow->partition_count++;
+	flow_park_assigned(flow, partition);
 	*out_start = ledger_watermark(partition->ledger);
 	ASSERT(*out_start == start);
 	flow_check(flow);
 	return STATUS_OK;
 }
 
-/* A job whose bytes the publisher still borrows outlives its partition until the batch is back. */
-static void give_up(struct flow *flow, struct job *job)
+/* A job whose bytes the publisher still borrows outlives its partition until the batch is back. True: it is kept. */
+static bool give_up(struct flow *flow, struct job *job, struct instant now)
 {
+	if (flow_park_keep(flow, job, now)) return true;
 	if (job->state != JOB_PUBLISHING) {
 		flow_forget(flow, job);
-		return;
+		return false;
 	}
 	ASSERT(flow->batch != NULL);
 	ASSERT(job->reply != NULL);
 	list_unlink(&job->in_partition);
 	job->partition = NULL;
+	return false;
 }
 
-void flow_revoke(struct flow *flow, int32_t id)
+static void give_up_all(struct flow *flow, struct flow_partition_state *partition, struct instant now)
+{
+	const struct flow_events *events = &flow->options.events;
+	size_t replies = 0, calls = 0;
+	struct list *node;
+	while ((node = list_first(&partition->jobs)) != NULL) {
+		struct job *job = LIST_ELEMENT(node, struct job, in_partition);
+		bool is_calling = job->state == JOB_CALLING;
+		ASSERT(job->partition == partition);
+		if (!give_up(flow, job, now)) continue;
+		if (is_calling)
+			calls++;
+		else
+			replies++;
+	}
+	if (replies + calls == 0 || events->on_parked == NULL) return;
+	events->on_parked(events->context, partition->id, replies, calls);
+}
+
+void flow_revoke(struct flow *flow, int32_t id, struct instant now)
 {
 	struct flow_partition_state *partition = flow_partition(flow, id);
 	if (partition == NULL) return;
-	struct list *node;
-	while ((node = list_first(&partition->jobs)) != NULL)
-		give_up(flow, LIST_ELEMENT(node, struct job, in_partition));
+	give_up_all(flow, partition, now);
 	ASSERT(flow->partition_count > 0);
 	record_free(partition->held);
 	ledger_free(partition->ledger);
@@ -275,6 +304,7 @@ static void on_deadline(struct flow *flow, struct job *job, struct instant now)
 	case JOB_NEW:
 	case JOB_REPLIED:
 	case JOB_PUBLISHING:
+	case JOB_PARKED:
 	case JOB_DONE:
 	case JOB_GONE:
 		break;
@@ -306,6 +336,7 @@ void flow_tick(struct flow *flow, struct instant now)
 	struct heap_node *node;
 	while ((node = heap_take_due(&flow->due, now.mono_ms)) != NULL)
 		on_deadline(flow, HEAP_ELEMENT(node, struct job, due), now);
+	flow_park_expire(flow, now);
 	flow_begin_heads(flow, now);
 	flow_take_held_again(flow, now);
 	flow_check(flow);
@@ -318,7 +349,7 @@ static int64_t earlier(int64_t a, int64_t b)
 
 int64_t flow_due(const struct flow *flow)
 {
-	int64_t due_ms = flow->held_due_ms;
+	int64_t due_ms = earlier(flow->held_due_ms, park_due(flow->park));
 	struct heap_node *first = heap_first(&flow->due);
 	if (first != NULL) due_ms = earlier(due_ms, first->due);
 	if (flow->is_draining && flow->waiting > 0) due_ms = earlier(due_ms, flow->drain_until_ms);
@@ -340,6 +371,7 @@ void flow_drain(struct flow *flow, int64_t until_ms)
 	if (flow->is_draining) return;
 	flow->is_draining = true;
 	flow->drain_until_ms = until_ms;
+	flow_park_empty(flow);
 	for (size_t i = 0; i < flow->partition_capacity; i++) {
 		if (flow->partitions[i] == NULL) continue;
 		struct list *node = flow->partitions[i]->jobs.next;
@@ -376,6 +408,9 @@ void flow_gauges(const struct flow *flow, struct flow_gauges *out_gauges)
 		.lanes = lanes_count(flow->lanes),
 		.bytes = flow->bytes,
 		.partitions = flow->partition_count,
+		.parked = park_count(flow->park),
+		.parked_calls = park_calls(flow->park),
+		.parked_bytes = park_bytes(flow->park),
 		.oldest_overdue_ms = first == NULL ? INT64_MAX : first->due,
 	};
 }

@@ -13,7 +13,8 @@
  *   - a record taken gets one reply made, and that reply is in one batch at a time, until one is known to be committed;
  *   - the progress in a batch covers exactly what is committed already and what the batch itself carries;
  *   - replies of a conversation enter batches in the order of its requests;
- *   - nothing of a partition that was given up enters a batch that is made later;
+ *   - nothing of a partition that was given up enters a batch that is made later; what is kept of it (park.h) may, once the
+ *     partition was assigned anew and its record was taken again;
  *   - no call is made of a model whose breaker is open, nor of any while that of the way to the upstream is; a chat goes on to
  *     its next model then, and gets its fallback at once when none is left;
  *   - no call is made of a model that asked for patience, until its time is over; a chat goes on to its next model then, or
@@ -76,6 +77,7 @@ struct flow_options {
 	size_t job_bytes_max;                      /* of one */
 	size_t body_bytes_max, response_bytes_max; /* of one call */
 	size_t reply_bytes_max;
+	struct park_options park; /* what is kept of partitions that were given up */
 	size_t batch_replies_max, batch_bytes_max;
 	int64_t batch_interval_ms;
 
@@ -101,9 +103,9 @@ void flow_free(struct flow *flow);
  * is told by an event; in doubt requests are answered again. STATUS_NO_MEMORY: the partition is not begun. */
 NODISCARD enum status flow_assign(struct flow *flow, const struct flow_assignment *assignment, int64_t *out_start);
 
-/* Gives a partition up: its chats are dropped, its calls cancelled, its part of the batch under way counts for nothing
- * here. Unknown partitions are ignored. */
-void flow_revoke(struct flow *flow, int32_t id);
+/* Gives a partition up: its part of the batch under way counts for nothing here; finished replies and running calls are
+ * kept as park.h says, its other chats are dropped and their calls cancelled. Unknown partitions are ignored. */
+void flow_revoke(struct flow *flow, int32_t id, struct instant now);
 
 /* May records of this partition be taken now? */
 bool flow_wants(const struct flow *flow, int32_t partition);
@@ -162,6 +164,8 @@ bool flow_is_idle(const struct flow *flow);
 /* For gauges; cheap. */
 struct flow_gauges {
 	size_t in_flight, waiting, ready, replies, lanes, bytes, partitions;
+	size_t parked, parked_calls, parked_bytes; /* kept chats, those of them whose calls run; in `bytes` and
+	                                              `in_flight`, too */
 	int64_t oldest_overdue_ms; /* monotonic: the earliest deadline or end of a back-off that still waits for
 	                              flow_tick(); INT64_MAX = none */
 };

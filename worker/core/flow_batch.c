@@ -112,6 +112,10 @@ static void requeue(struct flow *flow)
 	while (!list_is_empty(&flow->publishing)) {
 		struct job *job = LIST_ELEMENT(flow->publishing.previous, struct job, queue);
 		ASSERT(job->state == JOB_PUBLISHING);
+		if (job->parked != NULL) {
+			flow_park_batch_over(flow, job, false);
+			continue;
+		}
 		if (job->partition == NULL) {
 			job_change(job, JOB_GONE);
 			flow_forget(flow, job);
@@ -224,7 +228,17 @@ static bool is_stored(const struct batch *batch)
 	ASSERT_UNREACHABLE();
 }
 
-static void finish_jobs(struct flow *flow, struct instant now)
+/* A chat that came back under its batch is finished in a ledger that knows nothing of that batch. */
+static void settle(struct flow *flow, const struct job *job, struct instant now)
+{
+	if (job->partition == NULL || job->partition->in_batch) return;
+	ASSERT(!ledger_is_done(job->partition->ledger, job->record->offset));
+	ledger_stage(job->partition->ledger, job->record->offset);
+	ledger_adopt(job->partition->ledger);
+	flow_mark_dirty(flow, job->partition, now.mono_ms);
+}
+
+static void finish_jobs(struct flow *flow, bool is_progress_stored, struct instant now)
 {
 	const struct flow_events *events = &flow->options.events;
 	struct list *node;
@@ -233,6 +247,9 @@ static void finish_jobs(struct flow *flow, struct instant now)
 		ASSERT(job->state == JOB_PUBLISHING);
 		ASSERT(job->reply != NULL);
 		if (events->on_committed != NULL) events->on_committed(events->context, job, now);
+		settle(flow, job, now);
+		if (job->parked != NULL) flow_park_batch_over(flow, job, is_progress_stored);
+		if (job->state != JOB_PUBLISHING) continue;
 		job_change(job, JOB_DONE);
 		flow_forget(flow, job);
 	}
@@ -278,7 +295,7 @@ void flow_batch_done(struct flow *flow, struct batch *batch, struct instant now)
 	flow->batch = NULL;
 	if (is_stored(batch)) {
 		flow->abort_backoff_ms = FLOW_ABORT_BACKOFF_MS;
-		finish_jobs(flow, now);
+		finish_jobs(flow, batch->end != BATCH_PUBLISHED, now);
 		adopt(flow, batch->end != BATCH_PUBLISHED, now);
 	} else {
 		answer_faults(flow, batch, now);

@@ -43,6 +43,7 @@ void flow_begin_heads(struct flow *flow, struct instant now)
 		struct job *job = LIST_ELEMENT(node, struct job, queue);
 		ASSERT(job->state == JOB_WAITING);
 		ASSERT(lanes_is_head(job));
+		if (flow_park_resume(flow, job, now)) continue;
 		switch (choose_for_head(flow, job, now)) {
 		case FLOW_CHOICE_CALL:
 			make_ready(flow, job);
@@ -204,8 +205,17 @@ enum status flow_next_call(struct flow *flow, struct instant now, struct call **
 		flow_reply_failure(flow, job, now);
 		flow_begin_heads(flow, now);
 	}
+	flow_park_yield(flow);
 	flow_check(flow);
 	return STATUS_EMPTY;
+}
+
+size_t flow_call_bytes(const struct flow *flow, const struct job *job)
+{
+	const struct flow_slot *slot = slot_of(flow, job->call_id);
+	ASSERT(slot->id == job->call_id);
+	ASSERT(slot->job == job);
+	return slot->bytes;
 }
 
 void flow_drop_call(struct flow *flow, struct job *job)
@@ -216,6 +226,7 @@ void flow_drop_call(struct flow *flow, struct job *job)
 	ASSERT(!slot->wants_cancel);
 	slot->job = NULL;
 	slot->wants_cancel = true;
+	flow->cancelled++;
 	list_push_back(&flow->cancels, &slot->link);
 	job->call_id = 0;
 }
@@ -294,8 +305,11 @@ static struct job *end_call(struct flow *flow, struct call *call, struct instant
 	list_push_back(&flow->free_slots, &slot->link);
 	ASSERT(flow->in_flight > 0);
 	flow->in_flight--;
-	if (job == NULL) return NULL;
-
+	if (job == NULL) {
+		ASSERT(flow->cancelled > 0);
+		flow->cancelled--;
+		return NULL;
+	}
 	ASSERT(job->state == JOB_CALLING);
 	ASSERT(job->call_id == call->id);
 	job->call_id = 0;
@@ -381,6 +395,10 @@ void flow_call_done(struct flow *flow, struct call *call, struct instant now)
 		job->failure = (struct failure){ .reason = REASON_NONE };
 		tell_attempt(flow, job, call, RETRY_STEP_END);
 		flow_reply_answer(flow, job, &call->result.answer, call, now);
+	} else if (job->parked != NULL) {
+		job->failure = call->result.failure;
+		tell_attempt(flow, job, call, RETRY_STEP_END);
+		flow_park_failed(flow, job);
 	} else {
 		on_failure(flow, job, call, now);
 	}

@@ -11,6 +11,9 @@ static void check_counts(const struct flow *flow)
 	ASSERT(flow->partition_count <= flow->partition_capacity);
 	ASSERT(flow->partition_count > 0 || flow->waiting + flow->reply_count == 0);
 	ASSERT(flow->bytes > 0 || flow->waiting + flow->reply_count == 0);
+	ASSERT(flow->bytes + flow->call_bytes >= park_bytes(flow->park));
+	ASSERT(park_bytes(flow->park) <= flow->options.park.bytes_max);
+	ASSERT(flow->cancelled + park_calls(flow->park) <= flow->in_flight);
 	ASSERT(flow->abort_backoff_ms >= FLOW_ABORT_BACKOFF_MS);
 	ASSERT(flow->abort_backoff_ms <= FLOW_ABORT_BACKOFF_MAX_MS);
 }

@@ -8,6 +8,7 @@
 #include "worker/core/breaker.h"
 #include "worker/core/call.h"
 #include "worker/core/job.h"
+#include "worker/core/park.h"
 
 /* Something rare about a partition, a batch or a result. member, word */
 #define FLOW_NOTICE_TABLE(ROW)                                              \
@@ -32,7 +33,7 @@ struct flow_events {
 	void *context;
 	/* A record was read into a job (valid or rejected). */
 	void (*on_taken)(void *context, const struct job *job);
-	/* An attempt ended for a chat that still waits for it. `step`: what comes next when it failed. */
+	/* An attempt ended for a chat that still waits for it, or is kept. `step`: what comes next when it failed. */
 	void (*on_attempt)(void *context, const struct job *job, const struct call *call, enum retry_step step);
 	/* The reply was made: job->outcome, failure, rejection and times say how. */
 	void (*on_reply)(void *context, const struct job *job, const struct chat_response *response);
@@ -44,6 +45,10 @@ struct flow_events {
 	void (*on_cooling)(void *context, struct bytes model, int64_t wait_ms);
 	/* The account is refused from now on, for this reason, or works again (REASON_NONE). */
 	void (*on_account)(void *context, enum reason reason);
+	/* A partition was given up, and so many of its replies and calls are kept. Not told when there are none. */
+	void (*on_parked)(void *context, int32_t partition, size_t replies, size_t calls);
+	/* A kept chat is used, or ends in another way. */
+	void (*on_park_end)(void *context, const struct job *job, enum park_end end);
 	void (*on_notice)(void *context, enum flow_notice notice, int32_t partition, int64_t offset);
 };
 

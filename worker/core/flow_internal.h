@@ -5,10 +5,13 @@
  * flow_batch.c  batches out and back                    flow_check.c  what holds between calls
  * flow_guard.c  may a call be made?                    flow_ignore.c  providers that a repeat leaves out
  * flow_cooling.c  models that asked for patience         flow_pace.c  how long models take
+ * flow_park.c   what is kept of partitions given up
  *
  * Where a job is, by state: WAITING in its lane, and on `heads` when its turn has come; READY on `ready`; CALLING in
  * `slots`; BACKOFF in `due` until the back-off ends, or the model that it waits for has cooled; REPLIED on `replies`;
- * PUBLISHING on `publishing`. From WAITING to BACKOFF its deadline (or the end of the back-off) is in `due`. */
+ * PUBLISHING on `publishing`. From WAITING to BACKOFF its deadline (or the end of the back-off) is in `due`. A kept chat
+ * (job->parked) is CALLING or PUBLISHING as above, or PARKED, with its reply, in the park alone; it is in no lane, not in
+ * `due`, and counts for nothing but its bytes. */
 #ifndef WORKER_CORE_FLOW_INTERNAL_H
 #define WORKER_CORE_FLOW_INTERNAL_H
 
@@ -18,6 +21,7 @@
 #include "worker/core/latency.h"
 #include "worker/core/ledger.h"
 #include "worker/core/model_names.h"
+#include "worker/core/park.h"
 
 enum {
 	FLOW_PARTITIONS_MAX = 100000,     /* ids beyond this are refused: Kafka itself does not go so far per topic */
@@ -98,7 +102,9 @@ struct flow {
 	struct list free_slots;
 	struct list cancels;
 	uint64_t call_serial;
+	size_t cancelled; /* slots whose calls are cancelled and have not come back */
 	struct flow_guard guard;
+	struct park *park;
 
 	struct batch *batch; /* under way, owned by the publisher; NULL = none */
 	struct list publishing;
@@ -169,6 +175,28 @@ int64_t flow_cooling_until(const struct flow *flow, size_t model);
 void flow_cooling_note(
 	struct flow *flow, const struct flow_slot *slot, const struct failure *failure, struct instant now);
 size_t flow_cooling_count(const struct flow *flow, int64_t now_mono_ms);
+
+/* What the job's call holds in memory, as far as known here. */
+size_t flow_call_bytes(const struct flow *flow, const struct job *job);
+
+/* flow_park.c */
+/* The job's partition is given up. True: it is kept, and out of everything but its slot or batch. */
+bool flow_park_keep(struct flow *flow, struct job *job, struct instant now);
+/* A kept chat's call has ended: its reply is made / there is none, and the job is gone. */
+void flow_park_answered(struct flow *flow, struct job *job);
+void flow_park_failed(struct flow *flow, struct job *job);
+/* The batch that a kept chat was in is over; `is_stored`: with its progress, so the job is not kept any more. */
+void flow_park_batch_over(struct flow *flow, struct job *job, bool is_stored);
+/* The partition is back; what is finished in the meantime is not kept any more. */
+void flow_park_assigned(struct flow *flow, const struct flow_partition_state *partition);
+/* The job, head of its lane, is about to need a call. True: what was kept of it has taken its place, and it is gone. */
+bool flow_park_resume(struct flow *flow, struct job *job, struct instant now);
+/* What is kept too long. */
+void flow_park_expire(struct flow *flow, struct instant now);
+/* Makes room for chats that are ready, when there are no free slots. */
+void flow_park_yield(struct flow *flow);
+/* All of it. */
+void flow_park_empty(struct flow *flow);
 
 /* flow_guard.c */
 /* What can be done for a job now. */

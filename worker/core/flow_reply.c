@@ -171,7 +171,6 @@ static void queue_reply(struct flow *flow, struct job *job)
 	flow_stop_waiting(flow, job);
 	flow->reply_count++;
 	list_push_back(&flow->replies, &job->queue);
-	recount(flow, job);
 
 	struct job *next = lanes_leave(flow->lanes, job);
 	if (next == NULL) return;
@@ -208,7 +207,11 @@ static void make(struct flow *flow, struct job *job, struct chat_response *respo
 		ASSERT(status == STATUS_OK);
 	}
 	tell_reply(flow, job, response);
-	queue_reply(flow, job);
+	recount(flow, job);
+	if (job->parked == NULL)
+		queue_reply(flow, job);
+	else
+		flow_park_answered(flow, job);
 }
 
 void flow_reply_answer(struct flow *flow, struct job *job, const struct chat_answer *answer, const struct call *call,

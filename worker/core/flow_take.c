@@ -18,7 +18,8 @@ bool flow_wants(const struct flow *flow, int32_t id)
 	if (partition == NULL || flow->is_draining) return false;
 	if (partition->held != NULL) return false;
 	if (!has_share(flow, partition)) return false;
-	if (flow->bytes + flow->call_bytes >= flow->options.bytes_max) return false;
+	/* What is kept of partitions that are gone has a bound of its own. */
+	if (flow->bytes + flow->call_bytes - park_bytes(flow->park) >= flow->options.bytes_max) return false;
 	/* Replies that cannot be published pile up, too. */
 	if (flow->reply_count >= flow->options.waiting_max) return false;
 	return ledger_has_room(partition->ledger);

@@ -17,15 +17,17 @@
 #include "worker/core/retry.h"
 
 /* member, word, the states it may change to (as a set of JOB_TO bits) */
-#define JOB_STATE_TABLE(ROW)                                                                                          \
-	ROW(JOB_NEW, "new", JOB_TO(JOB_WAITING) | JOB_TO(JOB_READY) | JOB_TO(JOB_REPLIED))                            \
-	ROW(JOB_WAITING, "waiting", JOB_TO(JOB_READY) | JOB_TO(JOB_BACKOFF) | JOB_TO(JOB_REPLIED) | JOB_TO(JOB_GONE)) \
-	ROW(JOB_READY, "ready", JOB_TO(JOB_CALLING) | JOB_TO(JOB_BACKOFF) | JOB_TO(JOB_REPLIED) | JOB_TO(JOB_GONE))   \
-	ROW(JOB_CALLING, "calling", JOB_TO(JOB_BACKOFF) | JOB_TO(JOB_REPLIED) | JOB_TO(JOB_GONE))                     \
-	ROW(JOB_BACKOFF, "backoff", JOB_TO(JOB_READY) | JOB_TO(JOB_REPLIED) | JOB_TO(JOB_GONE))                       \
-	ROW(JOB_REPLIED, "replied", JOB_TO(JOB_PUBLISHING) | JOB_TO(JOB_GONE))                                        \
-	ROW(JOB_PUBLISHING, "publishing", JOB_TO(JOB_REPLIED) | JOB_TO(JOB_DONE) | JOB_TO(JOB_GONE))                  \
-	ROW(JOB_DONE, "done", 0)                                                                                      \
+#define JOB_STATE_TABLE(ROW)                                                                                           \
+	ROW(JOB_NEW, "new", JOB_TO(JOB_WAITING) | JOB_TO(JOB_READY) | JOB_TO(JOB_REPLIED))                             \
+	ROW(JOB_WAITING, "waiting", JOB_TO(JOB_READY) | JOB_TO(JOB_BACKOFF) | JOB_TO(JOB_REPLIED) | JOB_TO(JOB_GONE))  \
+	ROW(JOB_READY, "ready", JOB_TO(JOB_CALLING) | JOB_TO(JOB_BACKOFF) | JOB_TO(JOB_REPLIED) | JOB_TO(JOB_GONE))    \
+	ROW(JOB_CALLING, "calling", JOB_TO(JOB_BACKOFF) | JOB_TO(JOB_REPLIED) | JOB_TO(JOB_PARKED) | JOB_TO(JOB_GONE)) \
+	ROW(JOB_BACKOFF, "backoff", JOB_TO(JOB_READY) | JOB_TO(JOB_REPLIED) | JOB_TO(JOB_GONE))                        \
+	ROW(JOB_REPLIED, "replied", JOB_TO(JOB_PUBLISHING) | JOB_TO(JOB_PARKED) | JOB_TO(JOB_GONE))                    \
+	ROW(JOB_PUBLISHING, "publishing",                                                                              \
+		JOB_TO(JOB_REPLIED) | JOB_TO(JOB_PARKED) | JOB_TO(JOB_DONE) | JOB_TO(JOB_GONE))                        \
+	ROW(JOB_PARKED, "parked", JOB_TO(JOB_REPLIED) | JOB_TO(JOB_GONE))                                              \
+	ROW(JOB_DONE, "done", 0)                                                                                       \
 	ROW(JOB_GONE, "gone", 0)
 
 #define JOB_STATE_MEMBER(member, word, after) member,
@@ -34,6 +36,7 @@ enum job_state { JOB_STATE_TABLE(JOB_STATE_MEMBER) };
 
 struct lane;
 struct flow_partition_state;
+struct park_entry;
 
 enum { JOB_MODELS_MAX = CHAT_MODELS_MAX + 4, JOB_IGNORED_MAX = 4 };
 
@@ -45,6 +48,7 @@ struct job {
 	struct heap_node due;                   /* deadline or end of back-off, whichever the state waits for first */
 	struct lane *lane;                      /* NULL = a lane of its own, or left it */
 	struct flow_partition_state *partition; /* NULL = given up */
+	struct park_entry *parked;              /* given up, but kept (park.h); NULL = not */
 
 	struct record *record; /* owned */
 	struct arena *arena;   /* owned */

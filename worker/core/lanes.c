@@ -112,6 +112,19 @@ struct job *lanes_leave(struct lanes *lanes, struct job *job)
 	return was_head ? LIST_ELEMENT(first, struct job, in_lane) : NULL;
 }
 
+void lanes_replace(struct job *job, struct job *by)
+{
+	ASSERT(job != by);
+	ASSERT(by->lane == NULL);
+	ASSERT(!list_is_linked(&by->in_lane));
+	if (job->lane == NULL) return;
+	ASSERT(list_is_linked(&job->in_lane));
+	list_insert_between(&by->in_lane, &job->in_lane, job->in_lane.next);
+	list_unlink(&job->in_lane);
+	by->lane = job->lane;
+	job->lane = NULL;
+}
+
 size_t lanes_count(const struct lanes *lanes)
 {
 	ASSERT(lanes != NULL);

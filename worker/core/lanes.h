@@ -27,6 +27,9 @@ bool lanes_is_head(const struct job *job);
 /* Takes `job` out, wherever it stands. Returns the job that became head by it, NULL when none did. */
 struct job *lanes_leave(struct lanes *lanes, struct job *job);
 
+/* `by`, which has no lane, takes the place of `job`, which has none then (as before, if it had none). */
+void lanes_replace(struct job *job, struct job *by);
+
 /* How many lanes there are. */
 size_t lanes_count(const struct lanes *lanes);
 

@@ -159,6 +159,14 @@ bool ledger_has_room(const struct ledger *ledger)
 	return is_in_window(ledger, ledger->next);
 }
 
+bool ledger_is_done(const struct ledger *ledger, int64_t offset)
+{
+	ASSERT(offset >= 0);
+	check(ledger);
+	if (offset < ledger->watermark) return true;
+	return is_in_window(ledger, offset) && bit_is_set(ledger->done, offset);
+}
+
 void ledger_stage(struct ledger *ledger, int64_t offset)
 {
 	ASSERT(is_in_window(ledger, offset));

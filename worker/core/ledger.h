@@ -47,6 +47,9 @@ NODISCARD enum status ledger_take(struct ledger *ledger, int64_t offset);
 /* The next offset that would be read fits into the window. */
 bool ledger_has_room(const struct ledger *ledger);
 
+/* `offset` is committed as finished; one below the watermark is. */
+bool ledger_is_done(const struct ledger *ledger, int64_t offset);
+
 /* Counts `offset`, which was taken, as finished in the text to come. */
 void ledger_stage(struct ledger *ledger, int64_t offset);
 
