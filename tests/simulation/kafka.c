@@ -1,4 +1,5 @@
 /* The scripted Kafka: logs with gaps, committed progress, transactions with fencing by generation. */
+#include <stdio.h>
 #include <string.h>
 
 #include "common/assertion.h"
@@ -9,6 +10,7 @@ void kafka_init(struct world *world)
 	for (int p = 0; p < PARTITIONS; p++) {
 		struct partition *partition = &world->partitions[p];
 		partition->owner = -1;
+		partition->former = -1;
 		partition->committed = -1;
 		partition->pending = -1;
 		for (int c = 0; c < CONVERSATIONS; c++)
@@ -46,12 +48,24 @@ void kafka_offsets(struct world *world, int index)
 		world->partitions[member->batch->progress[i].partition].pending = index;
 }
 
-static void commit_reply(struct world *world, struct partition *partition, int p, int64_t offset)
+bool kafka_has(const struct partition *partition, const struct record *record)
 {
+	char mark[64];
+	snprintf(mark, sizeof(mark), "at:%d/%lld/%d ", record->partition, (long long)record->offset,
+		partition->incarnation);
+	return memmem(record->value.data, record->value.size, mark, strlen(mark)) != NULL;
+}
+
+static void commit_reply(struct world *world, struct partition *partition, const struct job *job)
+{
+	int p = job->record->partition;
+	int64_t offset = job->record->offset;
 	struct request *request = &partition->requests[offset];
 	request->replies++;
 	world->replies++;
 	world_tell(world, "reply %d/%lld", p, (long long)offset);
+	if (!request->is_bad && !kafka_has(partition, job->record))
+		world_break(world, 1, "reply to another record than that at %d/%lld", p, (long long)offset);
 	if (request->replies > 1) world_break(world, 1, "request %d/%lld has two replies", p, (long long)offset);
 	int64_t *last = &partition->last_reply[request->conversation];
 	if (request->replies == 1 && !request->is_bad && *last >= offset)
@@ -67,7 +81,7 @@ static void commit_items(struct world *world, const struct batch *batch)
 		int p = job->record->partition;
 		struct partition *partition = &world->partitions[p];
 		if (!batch->items[i].record->is_dead_letter)
-			commit_reply(world, partition, p, job->record->offset);
+			commit_reply(world, partition, job);
 		else if (bytes_equal(batch->items[i].record->value, job->record->value))
 			partition->requests[job->record->offset].dead_letters++;
 	}
@@ -131,4 +145,50 @@ void kafka_check_all_answered(struct world *world)
 			world_break(world, 1, "request %d/%lld has %d replies at the end", p, (long long)offset,
 				request->replies);
 		}
+}
+
+void kafka_draw_blackout(struct world *world)
+{
+	struct blackout *blackout = &world->blackout;
+	bool is_long = world_chance(world, 70);
+	blackout->from_ms = world->now_ms + world_draw(world, 1000, 12000);
+	blackout->until_ms = blackout->from_ms + (is_long ? world_draw(world, SESSION_MS + 500, 15000)
+							  : world_draw(world, 300, SESSION_MS - 500));
+	if (!world_chance(world, 75)) *blackout = (struct blackout){ .from_ms = INT64_MAX, .is_over = true };
+}
+
+bool kafka_is_down(const struct world *world)
+{
+	return !world->blackout.is_over && world->now_ms >= world->blackout.from_ms;
+}
+
+/* What was under way for the old topic goes with it. */
+static void abort_transactions(struct world *world, int p)
+{
+	for (int m = 0; m < MEMBERS; m++) {
+		struct member *member = &world->members[m];
+		if (world->partitions[p].pending != m) continue;
+		ASSERT(member->phase == TRANSACTION_PENDING);
+		member->truth = false;
+		if (member->answer == BATCH_COMMITTED) member->answer = BATCH_ABORTED;
+	}
+}
+
+void kafka_make_anew(struct world *world, int p)
+{
+	struct partition *partition = &world->partitions[p];
+	ASSERT(partition->owner == -1);
+	abort_transactions(world, p);
+	world_tell(world, "topic of %d made anew", p);
+	*partition = (struct partition){
+		.incarnation = partition->incarnation + 1,
+		.owner = -1,
+		.former = partition->former,
+		.committed = -1,
+		.pending = partition->pending,
+	};
+	for (int c = 0; c < CONVERSATIONS; c++)
+		partition->last_reply[c] = -1;
+	for (int m = 0; m < MEMBERS; m++)
+		memset(world->members[m].finished[p], 0, sizeof(world->members[m].finished[p]));
 }

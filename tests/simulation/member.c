@@ -9,10 +9,9 @@
 /* After the end of a drain, until a chat or a reply that is still there breaks the promise. */
 enum { DRAIN_CHATS_MS = 5000, DRAIN_REPLIES_MS = 60000 };
 
-/* The events need the world; the member's index is of no interest to them. */
 static void on_reply(void *context, const struct job *job, const struct chat_response *response)
 {
-	struct world *world = context;
+	struct world *world = ((struct member *)context)->world;
 	(void)response;
 	int64_t latest_ms = job->deadline_ms > job->taken_ms ? job->deadline_ms : job->taken_ms;
 	if (world->now_ms > latest_ms)
@@ -20,9 +19,34 @@ static void on_reply(void *context, const struct job *job, const struct chat_res
 			(long long)job->record->offset, (long long)(world->now_ms - latest_ms));
 }
 
+/* An answer that somebody waits for. */
+static void on_attempt(void *context, const struct job *job, const struct call *call, enum retry_step step)
+{
+	struct member *member = context;
+	const struct record *record = job->record;
+	(void)step;
+	if (call->result.failure.reason != REASON_NONE) return;
+	if (!kafka_has(&member->world->partitions[record->partition], record)) return;
+	member->finished[record->partition][record->offset] = true;
+}
+
+/* What is given up within the bounds may be called again. */
+static void on_park_end(void *context, const struct job *job, enum park_end end)
+{
+	struct member *member = context;
+	int p = job->record->partition;
+	int64_t offset = job->record->offset;
+	member->world->parked[end]++;
+	world_tell(member->world, "kept %d/%lld %s", p, (long long)offset, park_end_word(end));
+	if (end != PARK_END_USED) member->finished[p][offset] = false;
+	for (int i = 0; i < CALLS_MAX; i++)
+		if (member->calls[i].call != NULL && member->calls[i].call->id == job->call_id)
+			member->calls[i].is_kept = false;
+}
+
 static const struct bytes models[MODELS] = { { "model/a", 7 }, { "model/b", 7 } };
 
-static struct flow_options options_of(struct world *world)
+static struct flow_options options_of(struct world *world, struct member *member)
 {
 	return (struct flow_options){
 		.limits = { .record_bytes = 4096, .depth = 16, .messages = 16, .id_bytes = 64 },
@@ -64,7 +88,11 @@ static struct flow_options options_of(struct world *world)
 		.batch_bytes_max = 1 << 16,
 		.batch_interval_ms = 20,
 		.seed = random_next(&world->random),
-		.events = { .context = world, .on_reply = on_reply },
+		.park = world->park,
+		.events = { .context = member,
+			.on_attempt = on_attempt,
+			.on_reply = on_reply,
+			.on_park_end = on_park_end },
 	};
 }
 
@@ -72,9 +100,12 @@ void member_start(struct world *world, int index)
 {
 	struct member *member = &world->members[index];
 	ASSERT(member->flow == NULL);
-	struct flow_options options = options_of(world);
+	struct flow_options options = options_of(world, member);
 	*member = (struct member){
-		.flow = flow_new(&options), .generation = world->generation, .started_ms = world->now_ms
+		.world = world,
+		.flow = flow_new(&options),
+		.generation = world->generation,
+		.started_ms = world->now_ms,
 	};
 	ASSERT(member->flow != NULL);
 	world_tell(world, "start member %d", index);
@@ -125,10 +156,35 @@ void member_assign(struct world *world, int index, int p)
 	world_tell(world, "assign %d to member %d at %lld", p, index, (long long)member->position[p]);
 }
 
+/* Which request a call is for stands in its body, in the user's message. */
+static void find_request(const struct call *call, int *out_partition, long long *out_offset)
+{
+	struct bytes body = buffer_bytes(&call->body);
+	const char *mark = memmem(body.data, body.size, "at:", 3);
+	char text[32] = "";
+	ASSERT(mark != NULL);
+	size_t left = body.size - (size_t)(mark - body.data);
+	memcpy(text, mark, left < sizeof(text) - 1 ? left : sizeof(text) - 1);
+	int found = sscanf(text, "at:%d/%lld", out_partition, out_offset);
+	ASSERT(found == 2);
+}
+
+static void mark_kept(struct member *member, int p)
+{
+	for (int i = 0; i < CALLS_MAX; i++) {
+		if (member->calls[i].call == NULL || member->calls[i].is_cancelled) continue;
+		int of;
+		long long offset;
+		find_request(member->calls[i].call, &of, &offset);
+		if (of == p) member->calls[i].is_kept = true;
+	}
+}
+
 static void give_up(struct world *world, int index, int p)
 {
 	struct member *member = &world->members[index];
 	world_tell(world, "revoke %d from member %d", p, index);
+	mark_kept(member, p);
 	flow_revoke(member->flow, p, world_instant(world));
 	member->revoking[p] = false;
 	if (!plant_is(PLANT_REVOKE_IGNORED)) member->has[p] = false;
@@ -152,7 +208,7 @@ void member_drain(struct world *world, int index)
 	flow_drain(member->flow, member->drains_until_ms);
 }
 
-static void start_calls(struct world *world, int index)
+static void cancel_calls(struct world *world, int index)
 {
 	struct member *member = &world->members[index];
 	uint64_t id;
@@ -163,6 +219,11 @@ static void start_calls(struct world *world, int index)
 			running->is_cancelled = true;
 			running->ends_ms = world->now_ms + world_draw(world, 0, 3);
 		}
+}
+
+static void start_calls(struct world *world, int index)
+{
+	struct member *member = &world->members[index];
 	int64_t deadline_ms;
 	if (flow_next_probe(member->flow, world_instant(world), &member->probe, &deadline_ms) == STATUS_OK)
 		member->probe_ends_ms = world->now_ms + world_draw(world, 1, deadline_ms - world->now_ms);
@@ -175,19 +236,7 @@ static void start_calls(struct world *world, int index)
 		world->calls++;
 		upstream_begin(world, free_place, call);
 	}
-}
-
-/* Which request a call is for stands in its body, in the user's message. */
-static void find_request(const struct call *call, int *out_partition, long long *out_offset)
-{
-	struct bytes body = buffer_bytes(&call->body);
-	const char *mark = memmem(body.data, body.size, "at:", 3);
-	char text[32] = "";
-	ASSERT(mark != NULL);
-	size_t left = body.size - (size_t)(mark - body.data);
-	memcpy(text, mark, left < sizeof(text) - 1 ? left : sizeof(text) - 1);
-	int found = sscanf(text, "at:%d/%lld", out_partition, out_offset);
-	ASSERT(found == 2);
+	cancel_calls(world, index);
 }
 
 int member_model_of(const struct call *call)
@@ -222,6 +271,16 @@ static void check_call(struct world *world, struct member *member, const struct 
 	find_request(call, &p, &offset);
 	if (!member->is_zombie && world->partitions[p].requests[offset].replies > 0)
 		world_break(world, 2, "call for %d/%lld, which is replied to", p, offset);
+	if (member->finished[p][offset]) world_break(world, 10, "call for %d/%lld, whose answer is here", p, offset);
+	for (int i = 0; i < CALLS_MAX; i++) {
+		const struct running *other = &member->calls[i];
+		if (other->call == NULL || other->call == call || !other->is_kept || other->is_cancelled) continue;
+		int of;
+		long long at;
+		find_request(other->call, &of, &at);
+		if (of == p && at == offset)
+			world_break(world, 10, "call for %d/%lld, which is being called", p, offset);
+	}
 	check_budget(world, member, &member->asked[p][offset]);
 	int model = member_model_of(call);
 	if (world->now_ms < member->cooled_until_ms[model])
@@ -281,8 +340,8 @@ static void take_one(struct world *world, int index, int p, int64_t offset)
 	snprintf(value, sizeof(value),
 		request->is_bad ? "{\"request_id\":%d%lld"
 				: "{\"request_id\":\"%d-%lld\",\"messages\":[{\"role\":\"user\",\"content\":"
-				  "\"at:%d/%lld \"}]}",
-		p, (long long)offset, p, (long long)offset);
+				  "\"at:%d/%lld/%d \"}]}",
+		p, (long long)offset, p, (long long)offset, world->partitions[p].incarnation);
 	struct record source = {
 		.partition = p,
 		.offset = offset,
@@ -299,6 +358,7 @@ static void take_one(struct world *world, int index, int p, int64_t offset)
 static void take_records(struct world *world, int index)
 {
 	struct member *member = &world->members[index];
+	if (kafka_is_down(world)) return;
 	for (int p = 0; p < PARTITIONS; p++) {
 		if (!member->has[p]) continue;
 		while (member->position[p] < world->partitions[p].end && flow_wants(member->flow, p)) {
@@ -345,6 +405,8 @@ static void finish_batch(struct world *world, int index)
 static void move_batch(struct world *world, int index)
 {
 	struct member *member = &world->members[index];
+	if (kafka_is_down(world) && member->phase_ms < world->blackout.until_ms)
+		member->phase_ms = world->blackout.until_ms + world_draw(world, 0, 500);
 	while (member->phase != TRANSACTION_NONE && member->phase_ms <= world->now_ms) {
 		member->phase_ms = world->now_ms + world_draw(world, 0, world_chance(world, 5) ? 3000 : 15);
 		if (member->phase == TRANSACTION_BEFORE_OFFSETS)
@@ -356,10 +418,24 @@ static void move_batch(struct world *world, int index)
 	}
 }
 
+/* Chats that find no free slot have one of the park's in prospect, each. */
+static void check_slots(struct world *world, const struct member *member, const struct flow_gauges *gauges)
+{
+	size_t cancelled = 0;
+	for (int i = 0; i < CALLS_MAX; i++)
+		if (member->calls[i].call != NULL && member->calls[i].is_cancelled) cancelled++;
+	bool is_full = gauges->in_flight == CALLS_MAX && gauges->ready > cancelled;
+	if (is_full && gauges->parked_calls > 0)
+		world_break(world, 10, "%zu chats wait for slots that the park holds", gauges->ready);
+}
+
 static void check_bounds(struct world *world, int index)
 {
 	struct flow_gauges gauges;
 	flow_gauges(world->members[index].flow, &gauges);
+	check_slots(world, &world->members[index], &gauges);
+	if (gauges.parked_bytes > world->park.bytes_max)
+		world_break(world, 8, "member %d keeps %zu bytes", index, gauges.parked_bytes);
 	if (gauges.waiting > WAITING_MAX || gauges.in_flight > CALLS_MAX)
 		world_break(
 			world, 8, "member %d has %zu waiting, %zu in flight", index, gauges.waiting, gauges.in_flight);

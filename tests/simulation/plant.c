@@ -3,7 +3,6 @@
 
 #include "common/heap.h"
 #include "schemas/dead_letter.h"
-#include "worker/core/flow.h"
 #include "worker/core/flow_internal.h"
 #include "worker/core/lanes.h"
 #include "worker/core/ledger.h"
@@ -37,10 +36,62 @@ int plant_promise(enum plant plant)
 	return promises[plant];
 }
 
+/* What is kept counts more than the committed progress: a finished record is taken again when it has a kept reply. */
+static bool has_kept_reply;
+
+enum status __real_flow_take(struct flow *flow, struct record *record, struct instant now);
+enum status __wrap_flow_take(struct flow *flow, struct record *record, struct instant now);
+enum status __wrap_flow_take(struct flow *flow, struct record *record, struct instant now)
+{
+	const struct job *kept = park_find(flow->park, record->partition, record->offset);
+	has_kept_reply = plant_is(PLANT_PARKED_IS_OPEN) && kept != NULL && kept->reply != NULL;
+	enum status status = __real_flow_take(flow, record, now);
+	has_kept_reply = false;
+	return status;
+}
+
+enum status __real_ledger_take(struct ledger *ledger, int64_t offset);
+enum status __wrap_ledger_take(struct ledger *ledger, int64_t offset);
+enum status __wrap_ledger_take(struct ledger *ledger, int64_t offset)
+{
+	enum status status = __real_ledger_take(ledger, offset);
+	return status == STATUS_NOT_FOUND && has_kept_reply ? STATUS_OK : status;
+}
+
+bool __real_ledger_is_done(const struct ledger *ledger, int64_t offset);
+bool __wrap_ledger_is_done(const struct ledger *ledger, int64_t offset);
+bool __wrap_ledger_is_done(const struct ledger *ledger, int64_t offset)
+{
+	return !plant_is(PLANT_PARKED_IS_OPEN) && __real_ledger_is_done(ledger, offset);
+}
+
+enum status __real_park_put(struct park *park, struct job *job, size_t bytes, int64_t until_ms, bool is_calling);
+enum status __wrap_park_put(struct park *park, struct job *job, size_t bytes, int64_t until_ms, bool is_calling);
+enum status __wrap_park_put(struct park *park, struct job *job, size_t bytes, int64_t until_ms, bool is_calling)
+{
+	if (plant_is(PLANT_NOTHING_PARKED)) return STATUS_NO_MEMORY;
+	return __real_park_put(park, job, bytes, until_ms, is_calling);
+}
+
+bool __real_record_is_same(const struct record *a, const struct record *b);
+bool __wrap_record_is_same(const struct record *a, const struct record *b);
+bool __wrap_record_is_same(const struct record *a, const struct record *b)
+{
+	return plant_is(PLANT_PARKED_OTHER_RECORD) || __real_record_is_same(a, b);
+}
+
+void __real_flow_park_yield(struct flow *flow);
+void __wrap_flow_park_yield(struct flow *flow);
+void __wrap_flow_park_yield(struct flow *flow)
+{
+	if (!plant_is(PLANT_PARKED_KEEPS_SLOTS)) __real_flow_park_yield(flow);
+}
+
 void __real_ledger_stage(struct ledger *ledger, int64_t offset);
 void __wrap_ledger_stage(struct ledger *ledger, int64_t offset);
 void __wrap_ledger_stage(struct ledger *ledger, int64_t offset)
 {
+	if (plant_is(PLANT_PARKED_IS_OPEN) && __real_ledger_is_done(ledger, offset)) return;
 	/* Every fourth: the ledger would never move at all otherwise. */
 	if (plant_is(PLANT_PROGRESS_MISSES_REPLY) && offset % 4 == 1) return;
 	__real_ledger_stage(ledger, offset);

@@ -22,7 +22,11 @@
 	ROW(PLANT_NO_BOUND, "no-bound", 8)                           \
 	ROW(PLANT_NO_BUDGET, "no-budget", 9)                         \
 	ROW(PLANT_NO_COOLING, "no-cooling", 9)                       \
-	ROW(PLANT_REVOKE_IGNORED, "revoke-ignored", 0)
+	ROW(PLANT_REVOKE_IGNORED, "revoke-ignored", 0)               \
+	ROW(PLANT_NOTHING_PARKED, "nothing-parked", 10)              \
+	ROW(PLANT_PARKED_OTHER_RECORD, "parked-other-record", 1)     \
+	ROW(PLANT_PARKED_IS_OPEN, "parked-is-open", 1)               \
+	ROW(PLANT_PARKED_KEEPS_SLOTS, "parked-keeps-slots", 10)
 
 #define PLANT_MEMBER(member, word, promise) member,
 enum plant { PLANT_TABLE(PLANT_MEMBER) PLANT_COUNT };

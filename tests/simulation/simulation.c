@@ -62,18 +62,26 @@ static bool is_member(const struct member *member)
 	return member->flow != NULL && !member->is_zombie && member->drains_until_ms == 0;
 }
 
-/* A new generation with a new distribution; the members hear of it at once, except zombies. */
-static void rebalance(struct world *world)
+static int draw_owner(struct world *world, const struct partition *partition, bool is_sticky)
 {
 	int able[MEMBERS], count = 0;
 	for (int m = 0; m < MEMBERS; m++)
 		if (is_member(&world->members[m])) able[count++] = m;
+	if (is_sticky && partition->former >= 0 && is_member(&world->members[partition->former]))
+		return partition->former;
+	return count == 0 ? -1 : able[random_below(&world->random, (uint64_t)count)];
+}
+
+/* A new generation with a new distribution; the members hear of it at once, except zombies. */
+static void rebalance_as(struct world *world, bool is_sticky)
+{
+	if (kafka_is_down(world)) return; /* there is one when it is up again */
 	world->rebalances++;
 	world->generation++;
 	world_tell(world, "rebalance");
 	for (int p = 0; p < PARTITIONS; p++) {
 		struct partition *partition = &world->partitions[p];
-		int owner = count == 0 ? -1 : able[random_below(&world->random, (uint64_t)count)];
+		int owner = draw_owner(world, partition, is_sticky);
 		if (owner == partition->owner && owner >= 0 && world->members[owner].has[p]) continue;
 		if (partition->owner >= 0) {
 			struct member *old = &world->members[partition->owner];
@@ -86,9 +94,47 @@ static void rebalance(struct world *world)
 		if (is_member(&world->members[m])) world->members[m].generation = world->generation;
 }
 
+static void rebalance(struct world *world)
+{
+	rebalance_as(world, false);
+}
+
+/* Nobody has heard of the brokers for a session. */
+static void lose_all(struct world *world)
+{
+	world->blackout.has_lost = true;
+	world_tell(world, "all is lost");
+	for (int p = 0; p < PARTITIONS; p++) {
+		for (int m = 0; m < MEMBERS; m++)
+			if (world->members[m].flow != NULL && world->members[m].has[p])
+				member_revoke(world, m, p, false);
+		world->partitions[p].former = world->partitions[p].owner;
+		world->partitions[p].owner = -1;
+	}
+}
+
+static void end_blackout(struct world *world)
+{
+	struct blackout *blackout = &world->blackout;
+	blackout->is_over = true;
+	world_tell(world, "brokers are up");
+	if (blackout->has_lost && world_chance(world, 20))
+		kafka_make_anew(world, (int)random_below(&world->random, PARTITIONS));
+	rebalance_as(world, world_chance(world, 80));
+}
+
+static void move_blackout(struct world *world)
+{
+	struct blackout *blackout = &world->blackout;
+	if (!kafka_is_down(world)) return;
+	if (!blackout->has_lost && world->now_ms >= blackout->from_ms + SESSION_MS) lose_all(world);
+	if (world->now_ms >= blackout->until_ms) end_blackout(world);
+}
+
 /* Partitions reach their new owners once the old one is done and no transaction holds their offsets. */
 static void hand_over(struct world *world)
 {
+	if (kafka_is_down(world)) return;
 	for (int p = 0; p < PARTITIONS; p++) {
 		struct partition *partition = &world->partitions[p];
 		if (partition->owner < 0 || partition->pending != -1) continue;
@@ -128,7 +174,10 @@ static void fault(struct world *world)
 {
 	int m = (int)random_below(&world->random, MEMBERS);
 	struct member *member = &world->members[m];
-	switch (random_below(&world->random, 5)) {
+	uint64_t kind = random_below(&world->random, 5);
+	/* The group stands still with the brokers. */
+	if (kind != 0 && kafka_is_down(world)) return;
+	switch (kind) {
 	case 0:
 		if (member->flow == NULL) return;
 		world->crashes++;
@@ -169,6 +218,10 @@ static int64_t next_ms(const struct world *world)
 		if (world->faults_due_ms < due_ms) due_ms = world->faults_due_ms;
 		if (world->input_due_ms < due_ms) due_ms = world->input_due_ms;
 	}
+	if (!world->blackout.is_over) {
+		if (!kafka_is_down(world) && world->blackout.from_ms < due_ms) due_ms = world->blackout.from_ms;
+		if (world->blackout.until_ms < due_ms) due_ms = world->blackout.until_ms;
+	}
 	for (int m = 0; m < MEMBERS; m++) {
 		const struct member *member = &world->members[m];
 		if (member->flow != NULL && member_due(world, m) < due_ms) due_ms = member_due(world, m);
@@ -193,7 +246,7 @@ static void step(struct world *world)
 	world->now_ms = next_ms(world);
 	if (world->now_ms < world->calm_ms) {
 		if (world->now_ms >= world->input_due_ms) {
-			kafka_add_request(world);
+			if (!kafka_is_down(world)) kafka_add_request(world);
 			world->input_due_ms = world->now_ms + world_draw(world, 0, 200);
 		}
 		if (world->now_ms >= world->faults_due_ms) {
@@ -201,6 +254,7 @@ static void step(struct world *world)
 			world->faults_due_ms = world->now_ms + world_draw(world, 200, 5000);
 		}
 	}
+	move_blackout(world);
 	revive(world);
 	hand_over(world);
 	for (int m = 0; m < MEMBERS; m++)
@@ -217,6 +271,12 @@ static void run(struct world *world, uint64_t seed, bool is_loud)
 	world->calm_ms = world->now_ms + CALM_AFTER_MS;
 	world->faults_due_ms = world->now_ms + 500;
 	upstream_draw_outages(world);
+	kafka_draw_blackout(world);
+	bool is_tight = world_chance(world, 20);
+	world->park = (struct park_options){
+		.keep_ms = is_tight ? world_draw(world, 200, 6000) : 120000,
+		.bytes_max = is_tight ? (size_t)world_draw(world, 0, 60000) : 1 << 20,
+	};
 	kafka_init(world);
 	for (int m = 0; m < MEMBERS; m++)
 		member_start(world, m);
@@ -237,6 +297,7 @@ static int run_seeds(uint64_t from, uint64_t count)
 	struct world *world = malloc(sizeof(*world));
 	ASSERT(world != NULL);
 	long outage_calls = 0, coolings = 0, fewer_calls = 0, ignoring_calls = 0;
+	long parked[PARK_END_COUNT] = { 0 };
 	long calls = 0, replies = 0, aborts = 0, uncertain = 0, rebalances = 0, crashes = 0;
 	uint64_t trace = 0;
 	int broken = 0;
@@ -252,6 +313,8 @@ static int run_seeds(uint64_t from, uint64_t count)
 		coolings += world->coolings;
 		fewer_calls += world->fewer_calls;
 		ignoring_calls += world->ignoring_calls;
+		for (int end = 0; end < (int)PARK_END_COUNT; end++)
+			parked[end] += world->parked[end];
 		trace = trace * 31 + world->trace;
 		broken = world->broken;
 		if (broken != 0)
@@ -262,6 +325,10 @@ static int run_seeds(uint64_t from, uint64_t count)
 	       "%ld asked for patience, %ld aborted, %ld uncertain, %ld rebalances, %ld crashes; trace %016llx\n",
 		(unsigned long long)count, replies, calls, outage_calls, fewer_calls, ignoring_calls, coolings, aborts,
 		uncertain, rebalances, crashes, (unsigned long long)trace);
+	printf("kept:");
+	for (int end = 0; end < (int)PARK_END_COUNT; end++)
+		printf(" %ld %s", parked[end], park_end_word((enum park_end)end));
+	putchar('\n');
 	free(world);
 	return broken;
 }

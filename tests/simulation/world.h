@@ -12,6 +12,8 @@
  *   9 an upstream that fails is asked little more often than there are chats: the retries of a member stay within their
  *     budget, also through outages of the whole upstream; and a model that asked a member for patience is not called by
  *     it before the time is over
+ *  10 a call that has finished, or that still runs, is not made again when its partition comes back to the same process
+ *     with the chat still open, as long as the bounds on what is kept hold; and chats wait for no slot of a kept call
  * and at the end, after the faults have stopped, that everything is answered (a stuck run is a failure of promise 1). */
 #ifndef SIMULATION_WORLD_H
 #define SIMULATION_WORLD_H
@@ -29,6 +31,7 @@ enum {
 	WAITING_MAX = 24,
 	MODELS = 2,
 	OUTAGES = 3, /* of the whole upstream */
+	SESSION_MS = 6000,
 	BUDGET_EARNED = 200,
 	BUDGET_MAX = 4000,
 	DEADLINE_MS = 10000,
@@ -48,7 +51,9 @@ struct request {
 struct partition {
 	struct request requests[REQUESTS_MAX];
 	int64_t end;
+	int incarnation;   /* goes up when the topic is made anew */
 	int owner;         /* member, -1 = none yet */
+	int former;        /* the owner before all was lost */
 	bool is_given;     /* the owner knows */
 	int64_t committed; /* -1 = nothing */
 	char metadata[METADATA_MAX];
@@ -62,6 +67,7 @@ struct running {
 	struct call *call; /* NULL = free */
 	int64_t ends_ms;
 	bool is_cancelled;
+	bool is_kept;                /* its partition was given up, and has not come back to its chat */
 	bool flows;                  /* the first content came in time, so only the deadline bounds it */
 	const struct outage *outage; /* it began in; NULL = none */
 };
@@ -78,6 +84,7 @@ struct outage {
 enum transaction_phase { TRANSACTION_NONE, TRANSACTION_BEFORE_OFFSETS, TRANSACTION_PENDING, TRANSACTION_ENDED };
 
 struct member {
+	struct world *world;
 	struct flow *flow; /* NULL = dead */
 	int generation;    /* as it believes */
 	bool is_zombie;    /* out of the group without knowing */
@@ -87,11 +94,12 @@ struct member {
 	bool revoking[PARTITIONS]; /* asked to give it up once the batch is back */
 	struct running calls[CALLS_MAX];
 	int64_t started_ms;
-	char asked[PARTITIONS][REQUESTS_MAX]; /* enum asked, by this owner */
-	int64_t firsts;                       /* first attempts */
-	int64_t spent;                        /* thousandths of retries */
-	int64_t cooled_until_ms[MODELS];      /* as its models have asked */
-	uint64_t probe;                       /* of the account, under way; 0 = none */
+	char asked[PARTITIONS][REQUESTS_MAX];    /* enum asked, by this owner */
+	bool finished[PARTITIONS][REQUESTS_MAX]; /* a call for it was answered, by this process */
+	int64_t firsts;                          /* first attempts */
+	int64_t spent;                           /* thousandths of retries */
+	int64_t cooled_until_ms[MODELS];         /* as its models have asked */
+	uint64_t probe;                          /* of the account, under way; 0 = none */
 	int64_t probe_ends_ms;
 	struct batch *batch;
 	int batch_generation;
@@ -100,6 +108,12 @@ struct member {
 	enum batch_end answer;   /* what the member will be told */
 	bool truth;              /* committed, if the offsets are accepted */
 	int64_t drains_until_ms; /* 0 = not draining */
+};
+
+/* When no broker answers. Longer than the session: everybody loses all partitions. */
+struct blackout {
+	int64_t from_ms, until_ms;
+	bool has_lost, is_over;
 };
 
 struct world {
@@ -111,6 +125,8 @@ struct world {
 	int64_t faults_due_ms;
 	int64_t input_due_ms;
 	struct outage outages[OUTAGES];
+	struct blackout blackout;
+	struct park_options park;
 	struct partition partitions[PARTITIONS];
 	struct member members[MEMBERS];
 	uint64_t trace; /* hash of all that happened */
@@ -120,6 +136,7 @@ struct world {
 	long calls, replies, aborts, uncertain, rebalances, crashes, outage_calls;
 	long coolings, fewer_calls,
 		ignoring_calls; /* asked for patience; calls with fewer tokens, without some provider */
+	long parked[PARK_END_COUNT];
 };
 
 /* Notes a broken promise; the first one counts. */
@@ -140,6 +157,12 @@ void kafka_end(struct world *world, int index);
 /* What a batch's partitions have committed now. */
 void kafka_fill_found(const struct world *world, struct batch *batch);
 void kafka_check_all_answered(struct world *world);
+void kafka_draw_blackout(struct world *world);
+bool kafka_is_down(const struct world *world);
+/* Every good record says in its text which incarnation of the topic it is of: is it of this one? */
+bool kafka_has(const struct partition *partition, const struct record *record);
+/* The topic is deleted and made again: other records at the same offsets. Everybody has lost it. */
+void kafka_make_anew(struct world *world, int partition);
 
 /* member.c */
 void member_start(struct world *world, int index);
