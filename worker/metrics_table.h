@@ -121,6 +121,17 @@
 		METRICS_NO_BUCKETS, METRICS_SINGLE, "Committed offsets that the topic's retention had deleted.")      \
 	ROW(METRIC_REUSED_RESULTS, "chat_worker_reused_results_total", COUNTER, "", 1, "", METRICS_NO_LABELS,         \
 		METRICS_NO_BUCKETS, METRICS_SINGLE, "Answers kept over a rebalance and used without a second call.")  \
+	ROW(METRIC_PARKED_REPLIES, "chat_worker_parked_replies", GAUGE, "", 1, "", METRICS_NO_LABELS,                 \
+		METRICS_NO_BUCKETS, METRICS_SINGLE,                                                                   \
+		"Finished replies kept for partitions that were lost and may come back.")                             \
+	ROW(METRIC_PARKED_CALLS, "chat_worker_parked_calls", GAUGE, "", 1, "", METRICS_NO_LABELS, METRICS_NO_BUCKETS, \
+		METRICS_SINGLE, "Attempts that run on for partitions that were lost and may come back.")              \
+	ROW(METRIC_PARKED_BYTES, "chat_worker_parked_bytes", GAUGE, "", 1, "", METRICS_NO_LABELS, METRICS_NO_BUCKETS, \
+		METRICS_SINGLE, "Memory of what is kept for partitions that may come back.")                          \
+	ROW(METRIC_PARKED_DROPPED, "chat_worker_parked_dropped_total", COUNTER, "", 1, "", METRICS_LABELS("reason"),  \
+		METRICS_NO_BUCKETS, METRICS_WORDS,                                                                    \
+		"Kept replies and calls that were not used: finished (elsewhere), other_record, expired, full, "      \
+		"yielded (to a chat without a slot), failed, late, drained.")                                         \
 	ROW(METRIC_COST, "chat_worker_cost_usd_total", COUNTER, "usd", 1e-9, "",                                      \
 		METRICS_LABELS("gen_ai_request_model"), METRICS_NO_BUCKETS, METRICS_MODELS,                           \
 		"What the model service charged, in US dollars.")

@@ -122,6 +122,11 @@
 		"Chats taken that have not been replied to; then reading stops.")                                 \
 	ROW(worker, max_bytes, INT, "268435456", 1048576, SETTINGS_BYTES_MAX, "bytes", "",                        \
 		"Memory of chats taken that have not been replied to; then reading stops.")                       \
+	ROW(worker, park_ms, INT, "300000", 0, SETTINGS_MS_MAX, "ms", "",                                         \
+		"After a partition is lost: how long its finished replies and running calls are kept, to be "     \
+		"used when it comes back; 0: not at all.")                                                        \
+	ROW(worker, park_bytes, INT, "67108864", 0, SETTINGS_BYTES_MAX, "bytes", "",                              \
+		"Memory of what is kept, on top of max_bytes; the oldest goes first. 0: nothing is kept.")        \
 	ROW(worker, stuck_ms, INT, "60000", 0, SETTINGS_MS_MAX, "ms", "",                                         \
 		"A thread that does nothing for so long ends the process, with exit code 70; 0: never.")          \
 	ROW(worker, drain_ms, INT, "25000", 0, SETTINGS_MS_MAX, "ms", "",                                         \

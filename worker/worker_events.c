@@ -219,6 +219,28 @@ static void on_notice(void *context, enum flow_notice notice, int32_t partition,
 		LOG_FIELDS(log_int("partition", partition), log_int("offset", offset)));
 }
 
+static void on_parked(void *context, int32_t partition, size_t replies, size_t calls)
+{
+	const struct worker_events *events = context;
+	log_event(events->log, LOG_LEVEL_INFO, "kept in case the partition comes back",
+		LOG_FIELDS(log_int("partition", partition), log_int("replies", (int64_t)replies),
+			log_int("calls", (int64_t)calls)));
+}
+
+static void on_park_end(void *context, const struct job *job, enum park_end end)
+{
+	const struct worker_events *events = context;
+	struct bytes word = bytes_of(park_end_word(end));
+	if (end == PARK_END_USED)
+		metrics_add(events->metrics, METRIC_REUSED_RESULTS, 1);
+	else
+		metrics_add_labelled(events->metrics, METRIC_PARKED_DROPPED, word, 1);
+	log_event(events->log, LOG_LEVEL_DEBUG, "kept chat ends",
+		LOG_FIELDS(log_text("request_id", job->request.request_id),
+			log_int("partition", job->record->partition), log_int("offset", job->record->offset),
+			log_text("how", word)));
+}
+
 static struct metric_series *outcome_series(struct metrics *metrics, enum chat_outcome outcome)
 {
 	struct bytes word = bytes_of(chat_outcome_word(outcome));
@@ -257,6 +279,8 @@ struct flow_events worker_events_table(struct worker_events *events)
 		.on_breaker = on_breaker,
 		.on_cooling = on_cooling,
 		.on_account = on_account,
+		.on_parked = on_parked,
+		.on_park_end = on_park_end,
 		.on_notice = on_notice,
 	};
 }
@@ -304,6 +328,9 @@ void worker_events_gauges(
 	flow_gauges(flow, &gauges);
 	metrics_set(events->metrics, METRIC_INFLIGHT, (int64_t)gauges.in_flight);
 	metrics_set(events->metrics, METRIC_WAITING, (int64_t)gauges.ready);
+	metrics_set(events->metrics, METRIC_PARKED_REPLIES, (int64_t)(gauges.parked - gauges.parked_calls));
+	metrics_set(events->metrics, METRIC_PARKED_CALLS, (int64_t)gauges.parked_calls);
+	metrics_set(events->metrics, METRIC_PARKED_BYTES, (int64_t)gauges.parked_bytes);
 	metrics_set(events->metrics, METRIC_ASSIGNED_PARTITIONS, (int64_t)gauges.partitions);
 	set_guard_gauges(events, flow, mono_ms);
 	size_t count;

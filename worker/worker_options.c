@@ -153,6 +153,10 @@ static void fill_bounds(struct flow_options *flow, const struct settings *settin
 	flow->in_flight_max = (size_t)settings->worker.max_in_flight;
 	flow->waiting_max = (size_t)settings->worker.max_waiting;
 	flow->bytes_max = (size_t)settings->worker.max_bytes;
+	flow->park = (struct park_options){
+		.keep_ms = settings->worker.park_ms,
+		.bytes_max = (size_t)settings->worker.park_bytes,
+	};
 	flow->job_bytes_max = GROWTH * (record + response) + SLACK_BYTES;
 	flow->body_bytes_max = GROWTH * record + SLACK_BYTES;
 	flow->response_bytes_max = GROWTH * response + SLACK_BYTES;

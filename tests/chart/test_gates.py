@@ -114,7 +114,8 @@ def test_memory_limit_covers_the_chats_held() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     limit = values["resources"]["limits"]["memory"]
     assert limit.endswith("Mi")
-    assert values["config"]["worker"]["max_bytes"] <= int(limit[:-2]) * 2**20 // 2
+    worker = values["config"]["worker"]
+    assert worker["max_bytes"] + worker["park_bytes"] <= int(limit[:-2]) * 2**20 // 2
 
 
 def program_metrics() -> set[str]:

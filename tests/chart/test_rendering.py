@@ -107,7 +107,7 @@ def test_config_holds_the_chart_values_and_the_settings(render) -> None:
     assert config.kafka.bootstrap_servers == "kafka-0:9092,kafka-1:9093"
     assert config.kafka.group_id == "talkers"
     assert config.admin.listen == "0.0.0.0:9999"
-    assert config.worker == {"drain_ms": 45000, "grace_ms": 60000, "max_bytes": 67108864}
+    assert config.worker == {"drain_ms": 45000, "grace_ms": 60000, "max_bytes": 67108864, "park_bytes": 33554432}
     assert config.publish.max_bytes == 67108864
     assert config.retry.budget_ratio == 0.25
     assert config.openrouter.insecure_http is True
