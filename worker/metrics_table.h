@@ -52,11 +52,11 @@
 		METRICS_LABELS("messaging_destination_name", "error_type", "messaging_operation_name"),               \
 		METRICS_NO_BUCKETS, METRICS_WORDS, "Records sent to Kafka and committed.")                            \
 	ROW(METRIC_REQUESTS, "chat_worker_requests_total", COUNTER, "", 1, "", METRICS_LABELS("outcome"),             \
-		METRICS_NO_BUCKETS, METRICS_WORDS, "Requests replied to: answered, fallback, rejected.")              \
+		METRICS_NO_BUCKETS, METRICS_WORDS, "Replies that are committed: answered, fallback, rejected.")       \
 	ROW(METRIC_FALLBACKS, "chat_worker_fallbacks_total", COUNTER, "", 1, "", METRICS_LABELS("reason"),            \
-		METRICS_NO_BUCKETS, METRICS_WORDS, "Fallback replies, by reason.")                                    \
+		METRICS_NO_BUCKETS, METRICS_WORDS, "Fallback replies that are committed, by reason.")                 \
 	ROW(METRIC_DLQ_MESSAGES, "chat_worker_dlq_messages_total", COUNTER, "", 1, "", METRICS_LABELS("reason"),      \
-		METRICS_NO_BUCKETS, METRICS_WORDS, "Requests copied to the dead-letter topic, by reason.")            \
+		METRICS_NO_BUCKETS, METRICS_WORDS, "Dead letters that are committed, by reason.")                     \
 	ROW(METRIC_UPSTREAM_RETRIES, "chat_worker_upstream_retries_total", COUNTER, "", 1, "",                        \
 		METRICS_LABELS("reason"), METRICS_NO_BUCKETS, METRICS_WORDS,                                          \
 		"Attempts at the model that followed a failed one, by the reason of the failure.")                    \

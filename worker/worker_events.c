@@ -134,18 +134,23 @@ static void log_reply(const struct worker_events *events, const struct job *job,
 static void on_reply(void *context, const struct job *job, const struct chat_response *response)
 {
 	struct worker_events *events = context;
-	metric_add(events->outcomes[response->outcome], 1);
-	struct bytes reason = bytes_of(reason_word(response->reason));
-	if (response->outcome == CHAT_OUTCOME_FALLBACK)
-		metrics_add_labelled(events->metrics, METRIC_FALLBACKS, reason, 1);
-	if (job->dead_letter != NULL) metrics_add_labelled(events->metrics, METRIC_DLQ_MESSAGES, reason, 1);
 	metrics_observe(events->metrics, METRIC_QUEUE_WAIT, response->waited_ms);
 	log_reply(events, job, response);
+}
+
+/* Not when the reply is made: it may be made anew, or never be stored. */
+static void count_reply(const struct worker_events *events, const struct job *job)
+{
+	struct bytes reason = bytes_of(reason_word(job->failure.reason));
+	metric_add(events->outcomes[job->outcome], 1);
+	if (job->outcome == CHAT_OUTCOME_FALLBACK) metrics_add_labelled(events->metrics, METRIC_FALLBACKS, reason, 1);
+	if (job->dead_letter != NULL) metrics_add_labelled(events->metrics, METRIC_DLQ_MESSAGES, reason, 1);
 }
 
 static void on_committed(void *context, const struct job *job, struct instant now)
 {
 	struct worker_events *events = context;
+	count_reply(events, job);
 	metric_add(events->sent, job->dead_letter == NULL ? 1 : 2);
 	metric_observe(events->processed, now.mono_ms - job->taken_ms);
 	if (job->record->timestamp_ms >= 0)

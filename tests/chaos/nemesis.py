@@ -21,8 +21,7 @@ from harness import Broker, Worker
 # Longer than the session (2 s) and the transaction (4 s) of the workers under test.
 ZOMBIE_S = 6.5
 DRAIN_S = 90.0
-# Of what a worker counts, this is told after a commit; chat_worker_requests_total counts a reply when it is made, so one
-# that was made and then lost with its partition counts again where it is made anew.
+# Records, dead letters among them; counted after their commit.
 COMMITTED = "messaging_client_sent_messages_total"
 
 

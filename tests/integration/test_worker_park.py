@@ -75,6 +75,8 @@ def test_worker_brokers_gone_longer_than_the_session_repeat_no_call(
         assert running > 0 and kept > 0
         assert worker.metric("chat_worker_parked_calls") == 0
         called = len(upstream.calls())
+        # Replies count when they are committed.
+        assert worker.metric("chat_worker_requests_total") == called - kept
     finally:
         site.broker.resume()
     replies.wait(len(sent), 60)
@@ -86,6 +88,7 @@ def test_worker_brokers_gone_longer_than_the_session_repeat_no_call(
           f"{kept:g} replies kept, {used:g} used; {dict(outcomes)}; 0 called again, all replied to "
           f"{recovered - OUTAGE_S:.1f} s after the brokers were back")
     assert used > 0
+    until("all is counted", lambda: worker.metric("chat_worker_requests_total") == len(sent))
     until("nothing is kept any more", lambda: worker.metric("chat_worker_parked_bytes") == 0)
     assert worker.process.poll() is None
 
