@@ -53,15 +53,19 @@ struct worker {
 	bool has_unread;    /* a partition was left with records that may be waiting */
 	bool has_more;      /* one was left only because it had its share of the turn */
 	size_t first_taken; /* the partition a turn begins with, one further each time: scarce room goes to all alike */
-	bool is_fatal;      /* the consumer cannot go on */
-	int64_t drain_end_ms; /* monotonic: closing begins by then; 0 = not draining */
+	int64_t revoke_end_ms; /* monotonic: partitions that are asked for go by then; 0 = none are */
+	int revoke_batches;    /* what was finished when they were asked for is in these */
+	bool is_fatal;         /* the consumer cannot go on */
+	int64_t drain_end_ms;  /* monotonic: closing begins by then; 0 = not draining */
 	int64_t gauges_due_ms;
 };
 
 static void take_batch(struct worker *worker, struct instant now)
 {
 	struct batch *batch;
-	if (publisher_take(worker->publisher, &batch) == STATUS_OK) flow_batch_done(worker->flow, batch, now);
+	if (publisher_take(worker->publisher, &batch) != STATUS_OK) return;
+	flow_batch_done(worker->flow, batch, now);
+	if (worker->revoke_batches > 0) worker->revoke_batches--;
 }
 
 /* Hands the next batch over, if there is one and the group identity to commit it with. */
@@ -86,7 +90,7 @@ static bool put_batch(struct worker *worker, struct instant now)
 	return true;
 }
 
-/* Before partitions go: what is finished is published, so that nobody pays for it again. Bounded. */
+/* Before the process ends: what is finished is published, so that nobody pays for it again. Bounded. */
 static void publish_last(struct worker *worker)
 {
 	int64_t end_ms = clock_now().mono_ms + REVOKE_WAIT_MS;
@@ -118,10 +122,30 @@ static void on_assign(void *context, struct source_partition *partitions, size_t
 	worker->has_unread = true;
 }
 
+/* Partitions are asked for. What is finished goes out first, in the batch under way and one after it, while the loop goes
+ * on; bounded, since the whole group waits. */
+static bool may_revoke(void *context)
+{
+	struct worker *worker = context;
+	int64_t now_ms = clock_now().mono_ms;
+	struct flow_gauges gauges;
+	flow_gauges(worker->flow, &gauges);
+	if (worker->revoke_end_ms == 0) {
+		worker->revoke_end_ms = now_ms + REVOKE_WAIT_MS;
+		worker->revoke_batches = gauges.is_publishing ? 2 : 1;
+	}
+	bool is_out = worker->revoke_batches == 0 || (!gauges.is_publishing && gauges.replies == 0);
+	bool has_hope = gauges.is_publishing || !worker->is_blocked;
+	if (!is_out && has_hope && now_ms < worker->revoke_end_ms) return false;
+	worker->revoke_batches = 0;
+	return true;
+}
+
 static void on_revoke(void *context, const int32_t *partitions, size_t count, bool lost)
 {
 	struct worker *worker = context;
-	if (!lost && worker->publisher != NULL) publish_last(worker);
+	(void)lost;
+	worker->revoke_end_ms = 0;
 	struct instant now = clock_now();
 	for (size_t i = 0; i < count; i++) {
 		flow_revoke(worker->flow, partitions[i], now);
@@ -216,7 +240,9 @@ static int wait_ms(const struct worker *worker)
 {
 	if (worker->has_more) return 0;
 	/* What else is left unread may be taken as soon as something moved; that something wakes the loop. */
-	int64_t left_ms = flow_due(worker->flow) - clock_now().mono_ms;
+	int64_t due_ms = flow_due(worker->flow);
+	if (worker->revoke_end_ms != 0 && worker->revoke_end_ms < due_ms) due_ms = worker->revoke_end_ms;
+	int64_t left_ms = due_ms - clock_now().mono_ms;
 	/* Deadlines were served in this turn, so what is overdue is a batch; it must not make the loop spin. */
 	if (left_ms < BLOCKED_MS && worker->is_blocked) return BLOCKED_MS;
 	if (left_ms < 0) return 0;
@@ -234,15 +260,16 @@ static void turn(struct worker *worker)
 
 	struct instant now = clock_now();
 	if (signals_take(&worker->signals)) begin_drain(worker, now);
-	if (source_serve(worker->source) != STATUS_OK) worker->is_fatal = true;
-	/* A rebalance may have waited for the publisher; time must not run backwards for the flow. */
-	now = clock_now();
 	take_results(worker, now);
-	take_batch(worker, now);
+	take_batch(worker, now); /* before the group is served: partitions that are asked for may wait for it */
+	if (source_serve(worker->source) != STATUS_OK) worker->is_fatal = true;
+	/* A rebalance has looked at the clock itself; time must not run backwards for the flow. */
+	now = clock_now();
 	flow_tick(worker->flow, now);
 	tell_health(worker, now); /* here, where every deadline that has passed was served */
 	if (has_input || count <= 0) take_records(worker, now);
 	start_calls(worker, now);
+	if (worker->revoke_end_ms != 0) flow_hurry(worker->flow);
 	put_batch(worker, now);
 }
 
@@ -321,7 +348,10 @@ static enum status open_kafka(struct worker *worker)
 		.settings = worker->settings,
 		.log = worker->log,
 		.metrics = worker->metrics,
-		.events = { .context = worker, .on_assign = on_assign, .on_revoke = on_revoke },
+		.events = { .context = worker,
+			.on_assign = on_assign,
+			.may_revoke = may_revoke,
+			.on_revoke = on_revoke },
 	};
 	enum status status = source_open(&source, &worker->source);
 	if (status != STATUS_OK) return status;

@@ -19,6 +19,8 @@ struct member {
 	size_t revoked_count;
 	size_t lost_count;
 	bool had_group_at_revoke;
+	bool says_no; /* to may_revoke() */
+	long asked_count;
 	enum status served;
 };
 
@@ -44,13 +46,23 @@ static inline void on_revoke(void *context, const int32_t *partitions, size_t co
 	member->had_group_at_revoke = bytes_is_given(source_group(member->source));
 }
 
+static inline bool may_revoke(void *context)
+{
+	struct member *member = context;
+	member->asked_count++;
+	return !member->says_no;
+}
+
 static inline struct source_options options_of(struct fixture *fixture, struct member *member)
 {
 	return (struct source_options){
 		.settings = &fixture->settings,
 		.log = fixture->log,
 		.metrics = fixture->metrics,
-		.events = { .context = member, .on_assign = on_assign, .on_revoke = on_revoke },
+		.events = { .context = member,
+			.on_assign = on_assign,
+			.may_revoke = may_revoke,
+			.on_revoke = on_revoke },
 	};
 }
 

@@ -71,6 +71,41 @@ static void join_secondMember_takesHalfInOrder(void **state)
 	close_member(one);
 }
 
+static void revoke_ownerSaysNo_waitsForItsYes(void **state)
+{
+	struct fixture *fixture = *state;
+	struct member *one = open_assigned(fixture);
+	one->says_no = true;
+	struct member *other = open_member(fixture);
+	wait_until(one->asked_count > 3, turn_both(one, other));
+	/* Not read any more, not given up, and the identity to commit with is there. */
+	assert_int_equal(owned(one), PARTITIONS / 2);
+	assert_int_equal(one->revoked_count, 0);
+	assert_int_equal(owned(other), 0);
+	assert_true(bytes_is_given(source_group(one->source)));
+	one->says_no = false;
+	wait_until(owned(other) == PARTITIONS / 2, turn_both(one, other));
+	assert_int_equal(one->revoked_count, PARTITIONS / 2);
+	assert_int_equal(one->lost_count, 0);
+	close_member(other);
+	close_member(one);
+}
+
+static void close_ownerSaysNo_isNotAsked(void **state)
+{
+	struct fixture *fixture = *state;
+	struct member *one = open_assigned(fixture);
+	one->says_no = true;
+	struct member *other = open_member(fixture);
+	wait_until(one->asked_count > 0, turn_both(one, other));
+	assert_int_equal(source_close(one->source, WAIT_MS), STATUS_OK);
+	assert_int_equal(one->revoked_count, PARTITIONS);
+	assert_int_equal(one->lost_count, 0);
+	free(one);
+	wait_until(owned(other) == PARTITIONS, turn(other));
+	close_member(other);
+}
+
 static void heartbeat_unknownMember_losesAndJoinsAgain(void **state)
 {
 	struct fixture *fixture = *state;
@@ -129,6 +164,8 @@ int main(void)
 		mock_test(lookup_errors_areAskedAgain),
 		mock_test(close_duringLookup_isBoundedAndSilent),
 		mock_test(close_assigned_revokesWithIdentity),
+		mock_test(revoke_ownerSaysNo_waitsForItsYes),
+		mock_test(close_ownerSaysNo_isNotAsked),
 		mock_test(join_secondMember_takesHalfInOrder),
 		mock_test(heartbeat_unknownMember_losesAndJoinsAgain),
 		mock_test(heartbeat_fencedInstance_isFatal),

@@ -408,6 +408,7 @@ void flow_gauges(const struct flow *flow, struct flow_gauges *out_gauges)
 		.lanes = lanes_count(flow->lanes),
 		.bytes = flow->bytes,
 		.partitions = flow->partition_count,
+		.is_publishing = flow->batch != NULL,
 		.parked = park_count(flow->park),
 		.parked_calls = park_calls(flow->park),
 		.parked_bytes = park_bytes(flow->park),

@@ -166,6 +166,7 @@ struct flow_gauges {
 	size_t in_flight, waiting, ready, replies, lanes, bytes, partitions;
 	size_t parked, parked_calls, parked_bytes; /* kept chats, those of them whose calls run; in `bytes` and
 	                                              `in_flight`, too */
+	bool is_publishing;                        /* a batch is under way */
 	int64_t oldest_overdue_ms; /* monotonic: the earliest deadline or end of a back-off that still waits for
 	                              flow_tick(); INT64_MAX = none */
 };

@@ -206,6 +206,7 @@ enum status source_serve(struct source *source)
 	drain_fd(source);
 	for (int i = 0; i < EVENTS_PER_SERVE && !source->is_fatal; i++)
 		if (!serve_next(source, 0)) break;
+	if (!source->is_fatal) source_finish_revoke(source);
 	if (!source->is_fatal) source_finish_assign(source);
 	if (!source->is_fatal) source_restart_partitions(source);
 	if (!source->is_fatal) return STATUS_OK;
@@ -320,6 +321,7 @@ static bool should_join_first(const struct source *source)
  * revoke that closing brings has had its turn. */
 static void leave_group(struct source *source, int64_t end_ms)
 {
+	source_finish_revoke(source);
 	while (should_join_first(source) && left_of(end_ms) > 0)
 		(void)serve_next(source, CLOSE_POLL_MS);
 	rd_kafka_error_t *error = rd_kafka_consumer_close_queue(source->rk, source->queue);

@@ -9,7 +9,9 @@
  *   ASSIGN  a look-up thread reads the committed offsets and metadata (read_committed, so an open transaction of the
  *           former owner is waited for) and the log's bounds; when they are there, on_assign() names the start offsets and
  *           the partitions are assigned. The owner never blocks for it.
- *   REVOKE  on_revoke(lost = false) may commit a last time, then the partitions are given up.
+ *   REVOKE  the partitions are not read any more; may_revoke() is asked in each source_serve() until it says yes, so that
+ *           what is finished can be committed a last time while the owner goes on; then on_revoke(lost = false), and they
+ *           are given up.
  *   LOST    on_revoke(lost = true): nothing may be committed any more.
  * The identity of the member (group metadata) is captured at every rebalance event, checked (generation >= 0, member id
  * not empty) and handed out by source_group() until the next one or until the assignment is lost. It is never fetched at
@@ -45,8 +47,10 @@ struct source_events {
 	void *context;
 	/* May set `start` of each, 0 or more. Must not call back into the source, except source_group(). */
 	void (*on_assign)(void *context, struct source_partition *partitions, size_t count);
-	/* May block for a bounded time to let the batch under way end. Must not call back into the source, except
-	 * source_group(). */
+	/* May the partitions of a revoke be given up now? Asked first when the revoke comes, and again until it is true,
+	 * which must be soon: the whole group waits. Not asked when they are lost, nor while closing. NULL: always. */
+	bool (*may_revoke)(void *context);
+	/* Must not call back into the source, except source_group(). */
 	void (*on_revoke)(void *context, const int32_t *partitions, size_t count, bool lost);
 };
 

@@ -136,25 +136,66 @@ static void unassign(struct source *source, const int32_t *partitions, size_t co
 	rd_kafka_topic_partition_list_destroy(list);
 }
 
+static bool is_lost(const struct source *source)
+{
+	return source->is_revoke_lost || rd_kafka_assignment_lost(source->rk) == 1;
+}
+
+static void note_loss(struct source *source)
+{
+	source_drop_group(source);
+	atomic_store(&source->is_joined, false);
+}
+
+static bool may_revoke(const struct source *source)
+{
+	bool is_closing = source->lookup == NULL;
+	if (is_closing || source->callbacks.may_revoke == NULL) return true;
+	return source->callbacks.may_revoke(source->callbacks.context);
+}
+
+void source_finish_revoke(struct source *source)
+{
+	if (!source->has_leaving) return;
+	size_t count;
+	int32_t *partitions = list_state(source, SOURCE_SLOT_LEAVING, &count);
+	if (partitions == NULL) {
+		give_up(source, status_text(STATUS_NO_MEMORY));
+		return;
+	}
+	bool lost = is_lost(source);
+	if (count > 0 && !lost && !may_revoke(source)) {
+		free(partitions);
+		return;
+	}
+	if (lost) note_loss(source);
+	source->has_leaving = false;
+	if (count > 0) source->callbacks.on_revoke(source->callbacks.context, partitions, count, lost);
+	unassign(source, partitions, count);
+	free(partitions);
+}
+
 static void on_revoke(struct source *source, const rd_kafka_topic_partition_list_t *list)
 {
-	bool lost = source->is_revoke_lost || rd_kafka_assignment_lost(source->rk) == 1;
+	bool lost = is_lost(source);
 	int32_t *partitions = calloc((size_t)list->cnt + 1, sizeof(*partitions));
 	if (partitions == NULL) {
 		give_up(source, status_text(STATUS_NO_MEMORY));
 		return;
 	}
 	if (lost)
-		source_drop_group(source);
+		note_loss(source);
 	else
 		capture_group(source);
-	if (lost) atomic_store(&source->is_joined, false);
 	count_rebalance(source, lost ? "lost" : "revoke", list->cnt);
 	forget_pending(source, partitions, pick(source, list, SOURCE_SLOT_PENDING, partitions));
 	size_t count = pick(source, list, SOURCE_SLOT_OWNED, partitions);
-	if (count > 0) source->callbacks.on_revoke(source->callbacks.context, partitions, count, lost);
-	unassign(source, partitions, count);
+	for (size_t i = 0; i < count; i++)
+		source_slot_find(source, partitions[i])->state = SOURCE_SLOT_LEAVING;
 	free(partitions);
+	source_list_partitions(source);
+	source->has_leaving = true;
+	source_finish_revoke(source);
 }
 
 void source_on_rebalance(struct source *source, rd_kafka_resp_err_t code, const rd_kafka_topic_partition_list_t *list)
@@ -183,7 +224,7 @@ static void restart_partition(struct source *source, int32_t partition)
 void source_restart_partitions(struct source *source)
 {
 	/* An assign would count as the answer to a rebalance that is still looked up. */
-	if (!source->needs_restart || source->has_pending) return;
+	if (!source->needs_restart || source->has_pending || source->has_leaving) return;
 	source->needs_restart = false;
 	for (size_t i = 0; i < source->slot_count; i++)
 		if (source->slots[i].needs_restart) restart_partition(source, (int32_t)i);
@@ -235,8 +276,11 @@ void source_finish_assign(struct source *source)
 
 void source_lose_all(struct source *source)
 {
-	source_drop_group(source);
-	atomic_store(&source->is_joined, false);
+	note_loss(source);
+	for (size_t i = 0; i < source->slot_count; i++)
+		if (source->slots[i].state == SOURCE_SLOT_LEAVING) source->slots[i].state = SOURCE_SLOT_OWNED;
+	source->has_leaving = false;
+	source_list_partitions(source);
 	if (source->partition_count > 0)
 		source->callbacks.on_revoke(
 			source->callbacks.context, source->partitions, source->partition_count, true);

@@ -3,7 +3,8 @@
  * One event descriptor is written by the consumer's queue, every partition's queue and the look-up thread. A partition is
  * *pending* from the event that assigns it until its look-up has answered, then *owned* until it is revoked. librdkafka
  * waits with the next rebalance until the pending one is answered with an assign, so there is one look-up at a time;
- * should a revoke come all the same (closing does that), its partitions leave the pending ones. */
+ * should a revoke come all the same (closing does that), its partitions leave the pending ones. Between a revoke in order and
+ * the owner's yes to it a partition is *leaving*: not read, and not given up yet; librdkafka waits with all else for that. */
 #ifndef WORKER_EDGE_SOURCE_STATE_H
 #define WORKER_EDGE_SOURCE_STATE_H
 
@@ -12,12 +13,12 @@
 #include "worker/edge/source.h"
 #include "worker/edge/source_lookup.h"
 
-enum source_slot_state { SOURCE_SLOT_FREE, SOURCE_SLOT_PENDING, SOURCE_SLOT_OWNED };
+enum source_slot_state { SOURCE_SLOT_FREE, SOURCE_SLOT_PENDING, SOURCE_SLOT_OWNED, SOURCE_SLOT_LEAVING };
 
 /* One partition of the topic; the index in the table is its number. */
 struct source_slot {
 	enum source_slot_state state;
-	rd_kafka_queue_t *queue;  /* owned while OWNED */
+	rd_kafka_queue_t *queue;  /* owned while OWNED or LEAVING */
 	rd_kafka_message_t *held; /* owned; could not be copied and is given next time */
 	bool needs_restart;       /* its offset is gone from the log */
 };
@@ -45,6 +46,7 @@ struct source {
 	struct bytes group;  /* owned copy */
 	bool is_revoke_lost; /* the poll interval was exceeded: the next revoke is a loss */
 	bool has_pending;    /* an assign event waits for its look-up */
+	bool has_leaving;    /* a revoke event waits for the owner's yes */
 	bool needs_restart;  /* so does one of the slots */
 	bool is_fatal;
 
@@ -80,6 +82,9 @@ void source_list_partitions(struct source *source);
 void source_restart_partitions(struct source *source);
 
 void source_on_rebalance(struct source *source, rd_kafka_resp_err_t code, const rd_kafka_topic_partition_list_t *list);
+
+/* Gives up what is leaving, if there is any and the owner agrees, or is not asked: lost, or closing. */
+void source_finish_revoke(struct source *source);
 
 /* Assigns what the look-up has answered, if it has. */
 void source_finish_assign(struct source *source);
