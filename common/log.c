@@ -206,6 +206,13 @@ enum status log_redact(struct log *log, struct bytes secret)
 	return status;
 }
 
+void log_forget(struct log *log, struct bytes secret)
+{
+	pthread_mutex_lock(&log->lock);
+	redaction_forget(log->redaction, secret);
+	pthread_mutex_unlock(&log->lock);
+}
+
 bool log_is_on(const struct log *log, enum log_level level)
 {
 	return log != NULL && level <= log->options.level;

@@ -70,6 +70,9 @@ void log_free(struct log *log);
  * would make logs unreadable), STATUS_FULL at the bound, STATUS_NO_MEMORY. */
 NODISCARD enum status log_redact(struct log *log, struct bytes secret);
 
+/* Masks it no more: it is of no use to anybody now, and another one needs its place. */
+void log_forget(struct log *log, struct bytes secret);
+
 /* Would an event of this level be written? To spare the making of costly fields. A NULL log writes nothing. */
 bool log_is_on(const struct log *log, enum log_level level);
 

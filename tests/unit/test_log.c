@@ -153,6 +153,20 @@ static void log_secret_in_field_or_name_masked(void **state)
 	close_log(&fixture);
 }
 
+static void log_forgotten_secret_shown_again(void **state)
+{
+	(void)state;
+	struct fixture fixture;
+	open_log(&fixture, LOG_FORMAT_TEXT, LOG_LEVEL_INFO, 0);
+	assert_int_equal(log_redact(fixture.log, BYTES_LITERAL("the-first-key")), STATUS_OK);
+	assert_int_equal(log_redact(fixture.log, BYTES_LITERAL("the-second-key")), STATUS_OK);
+	log_forget(fixture.log, BYTES_LITERAL("the-first-key"));
+	log_event(fixture.log, LOG_LEVEL_INFO, "keys", LOG_FIELDS(log_string("value", "the-first-key the-second-key")));
+	const char *text = read_all(&fixture);
+	assert_non_null(strstr(text, "the-first-key ****"));
+	close_log(&fixture);
+}
+
 /* A cut would leave a part of the secret that no search could find. */
 static void log_secret_across_cut_not_shown(void **state)
 {
@@ -387,6 +401,7 @@ int main(void)
 		cmocka_unit_test(log_level_off_writes_nothing),
 		cmocka_unit_test(log_null_accepted),
 		cmocka_unit_test(log_secret_in_field_or_name_masked),
+		cmocka_unit_test(log_forgotten_secret_shown_again),
 		cmocka_unit_test(log_secret_across_cut_not_shown),
 		cmocka_unit_test(log_control_bytes_cannot_forge_lines),
 		cmocka_unit_test(log_line_never_longer_than_pipe_takes),

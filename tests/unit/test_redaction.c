@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,6 +69,53 @@ static void redaction_base64_at_every_shift_masked(void **state)
 	redaction_free(redaction);
 }
 
+static void redaction_secret_in_digits_masked(void **state)
+{
+	(void)state;
+	struct redaction *redaction = redaction_of("sk-Jz~");
+	apply_and_compare(redaction, "736b2d4a7a7e 736B2D4A7A7E", "**** ****");
+	apply_and_compare(redaction, "a=%73%6b%2d%4a%7a%7e&%73%6B%2D%4A%7A%7E", "a=****&****");
+	apply_and_compare(redaction, "\"\\u0073\\u006b\\u002d\\u004a\\u007a\\u007e\"", "\"****\"");
+	apply_and_compare(redaction, "\\u0073\\u006B\\u002D\\u004A\\u007A\\u007E", "****");
+	redaction_free(redaction);
+}
+
+static void redaction_base64_of_the_url_alphabet_masked(void **state)
+{
+	(void)state;
+	struct redaction *redaction = redaction_of("~~~~~~");
+	apply_and_compare(redaction, "fn5+fn5+ fn5-fn5-", "**** ****");
+	redaction_free(redaction);
+}
+
+static void redaction_forgotten_secret_stays_visible_and_others_masked(void **state)
+{
+	(void)state;
+	struct redaction *redaction = redaction_of("first-secret");
+	assert_int_equal(redaction_add(redaction, BYTES_LITERAL("second-secret")), STATUS_OK);
+	assert_int_equal(redaction_add(redaction, BYTES_LITERAL("third-secret")), STATUS_OK);
+	redaction_forget(redaction, BYTES_LITERAL("second-secret"));
+	redaction_forget(redaction, BYTES_LITERAL("unknown-secret"));
+	apply_and_compare(redaction, "first-secret second-secret third-secret", "**** second-secret ****");
+	apply_and_compare(redaction, "dGhpcmQtc2VjcmV0", "****");
+	redaction_free(redaction);
+}
+
+/* Keys are changed for as long as a process lives. */
+static void redaction_added_and_forgotten_for_ever_never_full(void **state)
+{
+	(void)state;
+	struct redaction *redaction = redaction_of("the-first-secret");
+	for (int i = 0; i < 2 * REDACTION_FORMS_MAX; i++) {
+		char secret[32];
+		snprintf(secret, sizeof(secret), "secret-%d-\"/+", i);
+		assert_int_equal(redaction_add(redaction, bytes_of(secret)), STATUS_OK);
+		redaction_forget(redaction, bytes_of(secret));
+	}
+	apply_and_compare(redaction, "the-first-secret secret-0-\"/+", "**** secret-0-\"/+");
+	redaction_free(redaction);
+}
+
 static void redaction_two_secrets_both_masked(void **state)
 {
 	(void)state;
@@ -125,6 +173,10 @@ int main(void)
 		cmocka_unit_test(redaction_json_escaped_secret_masked),
 		cmocka_unit_test(redaction_url_encoded_secret_masked_in_both_cases),
 		cmocka_unit_test(redaction_base64_at_every_shift_masked),
+		cmocka_unit_test(redaction_secret_in_digits_masked),
+		cmocka_unit_test(redaction_base64_of_the_url_alphabet_masked),
+		cmocka_unit_test(redaction_forgotten_secret_stays_visible_and_others_masked),
+		cmocka_unit_test(redaction_added_and_forgotten_for_ever_never_full),
 		cmocka_unit_test(redaction_two_secrets_both_masked),
 		cmocka_unit_test(redaction_bounds_refused),
 		cmocka_unit_test(redaction_none_registered_copies),
