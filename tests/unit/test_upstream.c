@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -247,6 +248,90 @@ static void first_content_clock_over_timeout_with_times(void **state)
 	close(silence.fd);
 }
 
+/* The head of the next request that arrives, on a connection that stays open. */
+static int accept_request(const struct silence *silence, char out_head[static 4096])
+{
+	int fd = accept(silence->fd, NULL, NULL);
+	assert_true(fd >= 0);
+	size_t size = 0;
+	for (out_head[0] = '\0'; strstr(out_head, "\r\n\r\n") == NULL; out_head[size] = '\0') {
+		ssize_t got = recv(fd, out_head + size, 4095 - size, 0);
+		assert_true(got > 0);
+		size += (size_t)got;
+	}
+	return fd;
+}
+
+static void assert_next_request_carries(const struct silence *silence, const char *line)
+{
+	char head[4096];
+	int fd = accept_request(silence, head);
+	assert_non_null(strstr(head, line));
+	/* Left open: the call waits on. */
+	assert_true(fd > 0);
+}
+
+static void set_key_later_calls_carry_it_and_running_ones_go_on(void **state)
+{
+	(void)state;
+	struct silence silence;
+	silence_open(&silence);
+	struct upstream *upstream = start(silence.url);
+	assert_int_equal(upstream_put(upstream, make_call(1, LONG_MS)), STATUS_OK);
+	assert_next_request_carries(&silence, "\r\nAuthorization: Bearer sk-or-test\r\n");
+	assert_int_equal(upstream_set_key(upstream, BYTES_LITERAL("sk-or-second")), STATUS_OK);
+	assert_int_equal(upstream_put(upstream, make_call(2, LONG_MS)), STATUS_OK);
+	assert_next_request_carries(&silence, "\r\nAuthorization: Bearer sk-or-second\r\n");
+	assert_int_equal(upstream_put(upstream, make_call(3, LONG_MS)), STATUS_OK);
+	assert_next_request_carries(&silence, "\r\nAuthorization: Bearer sk-or-second\r\n");
+	int64_t deadline_ms = clock_now().mono_ms + LONG_MS;
+	assert_int_equal(upstream_probe_key(upstream, 100, deadline_ms), STATUS_OK);
+	assert_next_request_carries(&silence, "GET /v1/key HTTP/1.1\r\n");
+	struct call *none;
+	assert_int_equal(upstream_take(upstream, &none, 1), 0);
+	/* A handle that carried the first key is used again with the second. */
+	upstream_cancel(upstream, 1);
+	struct call *first = take_one(upstream);
+	assert_int_equal(first->id, 1);
+	call_free(first);
+	assert_int_equal(upstream_put(upstream, make_call(5, LONG_MS)), STATUS_OK);
+	assert_next_request_carries(&silence, "\r\nAuthorization: Bearer sk-or-second\r\n");
+	upstream_stop(upstream);
+	close(silence.fd);
+}
+
+static void set_key_bad_one_refused_and_the_former_kept(void **state)
+{
+	(void)state;
+	struct silence silence;
+	silence_open(&silence);
+	struct upstream *upstream = start(silence.url);
+	const char *keys[] = { "", "a b", "a\n", "a\x7f", "a\xc3\xa4" };
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+		assert_int_equal(upstream_set_key(upstream, bytes_of(keys[i])), STATUS_INVALID);
+	assert_int_equal(upstream_set_key(upstream, BYTES_NONE), STATUS_INVALID);
+	assert_int_equal(upstream_put(upstream, make_call(1, LONG_MS)), STATUS_OK);
+	assert_next_request_carries(&silence, "\r\nAuthorization: Bearer sk-or-test\r\n");
+	upstream_stop(upstream);
+	close(silence.fd);
+}
+
+static void set_key_again_and_again_leaves_room_for_calls(void **state)
+{
+	(void)state;
+	struct silence silence;
+	silence_open(&silence);
+	struct upstream *upstream = start(silence.url);
+	for (int i = 0; i < 1000; i++) {
+		enum status status = upstream_set_key(upstream, BYTES_LITERAL("sk-or-other"));
+		assert_true(status == STATUS_OK || status == STATUS_FULL);
+	}
+	for (uint64_t id = 1; id <= 4; id++)
+		assert_int_equal(upstream_put(upstream, make_call(id, LONG_MS)), STATUS_OK);
+	upstream_stop(upstream);
+	close(silence.fd);
+}
+
 static void take_with_a_small_array_gives_each_once(void **state)
 {
 	(void)state;
@@ -315,6 +400,9 @@ int main(void)
 		cmocka_unit_test(cancel_of_unknown_ids_leaves_room_for_calls),
 		cmocka_unit_test(deadline_past_timeout_without_a_request),
 		cmocka_unit_test(first_content_clock_over_timeout_with_times),
+		cmocka_unit_test(set_key_later_calls_carry_it_and_running_ones_go_on),
+		cmocka_unit_test(set_key_bad_one_refused_and_the_former_kept),
+		cmocka_unit_test(set_key_again_and_again_leaves_room_for_calls),
 		cmocka_unit_test(take_with_a_small_array_gives_each_once),
 		cmocka_unit_test(end_of_each_code_as_in_the_table),
 	};

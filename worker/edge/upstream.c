@@ -49,23 +49,36 @@ static enum status upstream_open_done(struct upstream *upstream)
 	return mailbox_fill_once(upstream->done, upstream->in_flight_max + PROBES_MAX);
 }
 
-static enum status upstream_start_threads(struct upstream *upstream, size_t count, struct watchdog *watchdog)
+static enum status upstream_start_thread(struct upstream *upstream, const struct upstream_options *options)
 {
-	upstream->threads = calloc(count, sizeof(struct upstream_thread *));
-	if (upstream->threads == NULL) return STATUS_NO_MEMORY;
-	struct upstream_thread_options options = {
+	struct upstream_thread_options given = {
 		.setup = &upstream->setup,
 		.done = upstream->done,
 		.in_flight_max = upstream->in_flight_max + PROBES_MAX,
-		.id_step = count,
+		.id_step = (size_t)options->threads,
 	};
-	while (upstream->thread_count < count) {
-		options.pulse = watchdog_add(watchdog, "upstream");
-		enum status status = upstream_thread_start(&options, &upstream->threads[upstream->thread_count]);
-		if (status != STATUS_OK) return status;
+	enum status status = upstream_headers_new(&upstream->setup, bytes_of(options->bearer), &given.headers);
+	if (status != STATUS_OK) return status;
+	given.pulse = watchdog_add(options->watchdog, "upstream");
+	status = upstream_thread_start(&given, &upstream->threads[upstream->thread_count]);
+	if (status == STATUS_OK)
 		upstream->thread_count++;
-	}
-	return STATUS_OK;
+	else
+		upstream_headers_free(given.headers);
+	return status;
+}
+
+static enum status upstream_start_threads(struct upstream *upstream, const struct upstream_options *options)
+{
+	upstream->threads = calloc((size_t)options->threads, sizeof(struct upstream_thread *));
+	if (upstream->threads == NULL) return STATUS_NO_MEMORY;
+	enum status status = STATUS_OK;
+	while (upstream->thread_count < (size_t)options->threads && status == STATUS_OK)
+		status = upstream_start_thread(upstream, options);
+	if (status == STATUS_INVALID)
+		log_event(upstream->setup.log, LOG_LEVEL_ERROR, "upstream option refused",
+			LOG_FIELDS(log_string("option", "key")));
+	return status;
 }
 
 enum status upstream_start(const struct upstream_options *options, struct upstream **out_upstream)
@@ -83,7 +96,7 @@ enum status upstream_start(const struct upstream_options *options, struct upstre
 	upstream->in_flight_max = (size_t)options->in_flight_max;
 	enum status status = upstream_setup_open(options, &upstream->setup);
 	if (status == STATUS_OK) status = upstream_open_done(upstream);
-	if (status == STATUS_OK) status = upstream_start_threads(upstream, (size_t)options->threads, options->watchdog);
+	if (status == STATUS_OK) status = upstream_start_threads(upstream, options);
 	if (status == STATUS_OK)
 		*out_upstream = upstream;
 	else
@@ -165,6 +178,20 @@ size_t upstream_take(struct upstream *upstream, struct call **out_calls, size_t 
 		if (count < wanted) break;
 	}
 	return taken;
+}
+
+enum status upstream_set_key(struct upstream *upstream, struct bytes key)
+{
+	for (size_t i = 0; i < upstream->thread_count; i++) {
+		struct upstream_headers *headers;
+		enum status status = upstream_headers_new(&upstream->setup, key, &headers);
+		if (status != STATUS_OK) return status;
+		status = upstream_thread_put_headers(upstream->threads[i], headers);
+		if (status == STATUS_OK) continue;
+		upstream_headers_free(headers);
+		return status;
+	}
+	return STATUS_OK;
 }
 
 enum status upstream_probe_key(struct upstream *upstream, uint64_t id, int64_t deadline_ms)

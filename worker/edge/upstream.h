@@ -3,7 +3,7 @@
  * Each thread owns several libcurl multi handles of bounded size in one epoll; a call stays on its thread. A thread runs
  * *one attempt* at a time for each call: sends the body, watches the clocks (first content, stall, deadline: counted in
  * content, not bytes; own heap, since libcurl's timers restart after its hidden repeats), reassembles the stream with
- * openrouter_answer, and gives the call back with its verdict. It decides nothing.
+ * openrouter_answer, masks the key in the answer, and gives the call back with its verdict. It decides nothing.
  *
  * What is sent: POST to base_url + "/chat/completions" with Authorization, Content-Type, Accept: text/event-stream,
  * User-Agent, HTTP-Referer and X-OpenRouter-Title; X-OpenRouter-Cache with its TTL when cache_ttl_s asks for it, on
@@ -27,7 +27,7 @@ enum upstream_http { UPSTREAM_HTTP_AUTO, UPSTREAM_HTTP_1_1, UPSTREAM_HTTP_2 };
 /* Borrowed for upstream_start() only. Texts are C strings; NULL or empty = not set. */
 struct upstream_options {
 	const char *base_url;  /* without a trailing slash */
-	const char *bearer;    /* the key; copied once into the header list, wiped at upstream_stop() */
+	const char *bearer;    /* the key; copied into each thread's header lines, wiped at upstream_stop() */
 	const char *app_url;   /* HTTP-Referer */
 	const char *app_title; /* X-OpenRouter-Title */
 	const char *ca_file;
@@ -47,6 +47,11 @@ struct upstream_options {
 /* Starts the threads. STATUS_NO_MEMORY, STATUS_INVALID (an option libcurl does not take), STATUS_IO (threads or
  * descriptors). Nothing is left behind on failure. */
 NODISCARD enum status upstream_start(const struct upstream_options *options, struct upstream **out_upstream);
+
+/* Calls and probes that are put from now on carry this key; those before go on with theirs. The key is copied; former
+ * copies are wiped as soon as their last call has ended. STATUS_INVALID: not printable ASCII without blanks. STATUS_FULL,
+ * STATUS_NO_MEMORY: some calls may carry it and others not; ask again. */
+NODISCARD enum status upstream_set_key(struct upstream *upstream, struct bytes key);
 
 /* Ends all transfers without waiting for answers, joins the threads, frees calls that were still inside (theirs are not
  * given back). Accepts NULL. */

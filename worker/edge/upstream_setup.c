@@ -26,13 +26,11 @@ static bool is_set(const char *text)
 	return text != NULL && *text != '\0';
 }
 
-/* No control characters; for a key no blanks and nothing beyond ASCII either. */
-static bool is_clean(const char *text, bool is_key)
+/* No control characters. */
+static bool is_clean(const char *text)
 {
-	for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
+	for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++)
 		if (*at < 0x20 || *at == 0x7f) return false;
-		if (is_key && (*at == ' ' || *at > 0x7f)) return false;
-	}
 	return true;
 }
 
@@ -44,10 +42,8 @@ static enum status setup_refuse(const struct upstream_options *options, const ch
 
 static enum status setup_check(const struct upstream_options *options, struct upstream_setup *setup)
 {
-	if (!is_set(options->bearer) || !is_clean(options->bearer, true)) return setup_refuse(options, "key");
-	if (is_set(options->app_url) && !is_clean(options->app_url, false)) return setup_refuse(options, "app_url");
-	if (is_set(options->app_title) && !is_clean(options->app_title, false))
-		return setup_refuse(options, "app_title");
+	if (is_set(options->app_url) && !is_clean(options->app_url)) return setup_refuse(options, "app_url");
+	if (is_set(options->app_title) && !is_clean(options->app_title)) return setup_refuse(options, "app_title");
 	if (!is_set(options->base_url)) return setup_refuse(options, "base_url");
 	struct url url;
 	const char *problem;
@@ -73,57 +69,21 @@ static long setup_http_version(enum upstream_http http, bool is_tls)
 	return is_tls && is_good ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1;
 }
 
-/* Appends "name: value"; a list that has failed is left alone and *is_whole says so. */
-static void headers_add(struct curl_slist **headers, bool *is_whole, const char *name, const char *value)
+static char *copy_of(const char *text)
 {
-	char *line = NULL;
-	int size = asprintf(&line, "%s %s", name, value);
-	struct curl_slist *longer = size < 0 ? NULL : curl_slist_append(*headers, line);
-	if (longer != NULL) *headers = longer;
-	if (longer == NULL) *is_whole = false;
-	if (size >= 0) {
-		explicit_bzero(line, (size_t)size);
-		free(line);
-	}
-}
-
-/* A repeat of the same bytes within this time, as after a crash, is then answered from the cache for nothing. */
-static void headers_add_cache(struct curl_slist **headers, bool *is_whole, int ttl_s)
-{
-	if (ttl_s <= 0) return;
-	char text[16];
-	(void)snprintf(text, sizeof(text), "%d", ttl_s);
-	headers_add(headers, is_whole, "X-OpenRouter-Cache:", "true");
-	headers_add(headers, is_whole, "X-OpenRouter-Cache-TTL:", text);
-}
-
-static enum status setup_headers(const struct upstream_options *options, struct upstream_setup *setup)
-{
-	bool is_whole = true;
-	struct curl_slist **lists[] = { &setup->chat_headers, &setup->key_headers };
-	for (size_t i = 0; i < 2; i++) {
-		headers_add(lists[i], &is_whole, "Authorization: Bearer", options->bearer);
-		headers_add(lists[i], &is_whole, "User-Agent:", "chat-worker/" CHAT_WORKER_VERSION);
-		if (is_set(options->app_url)) headers_add(lists[i], &is_whole, "HTTP-Referer:", options->app_url);
-		if (is_set(options->app_title))
-			headers_add(lists[i], &is_whole, "X-OpenRouter-Title:", options->app_title);
-	}
-	headers_add(&setup->key_headers, &is_whole, "Accept:", "application/json");
-	headers_add(&setup->chat_headers, &is_whole, "Accept:", "text/event-stream");
-	headers_add(&setup->chat_headers, &is_whole, "Content-Type:", "application/json");
-	headers_add_cache(&setup->chat_headers, &is_whole, options->cache_ttl_s);
-	/* Empty: large bodies do not wait for a "100 Continue". */
-	headers_add(&setup->chat_headers, &is_whole, "Expect:", "");
-	return is_whole ? STATUS_OK : STATUS_NO_MEMORY;
+	return strdup(text == NULL ? "" : text);
 }
 
 static enum status setup_texts(const struct upstream_options *options, struct upstream_setup *setup)
 {
 	if (asprintf(&setup->chat_url, "%s/chat/completions", options->base_url) < 0) setup->chat_url = NULL;
 	if (asprintf(&setup->key_url, "%s/key", options->base_url) < 0) setup->key_url = NULL;
-	setup->proxy = strdup(is_set(options->proxy) ? options->proxy : "");
-	bool is_whole = setup->chat_url != NULL && setup->key_url != NULL && setup->proxy != NULL;
-	return is_whole ? setup_headers(options, setup) : STATUS_NO_MEMORY;
+	setup->proxy = copy_of(options->proxy);
+	setup->app_url = copy_of(options->app_url);
+	setup->app_title = copy_of(options->app_title);
+	bool has_urls = setup->chat_url != NULL && setup->key_url != NULL;
+	bool has_texts = setup->proxy != NULL && setup->app_url != NULL && setup->app_title != NULL;
+	return has_urls && has_texts ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
 static enum status setup_trust(const struct upstream_options *options, struct upstream_setup *setup)
@@ -147,6 +107,7 @@ enum status upstream_setup_open(const struct upstream_options *options, struct u
 	struct upstream_setup setup = {
 		.connect_timeout_ms = options->connect_timeout_ms,
 		.streams_per_connection = options->streams_per_connection,
+		.cache_ttl_s = options->cache_ttl_s,
 		.limits = options->limits,
 		.log = options->log,
 	};
@@ -163,21 +124,14 @@ enum status upstream_setup_open(const struct upstream_options *options, struct u
 	return status;
 }
 
-static void headers_wipe(struct curl_slist *headers)
-{
-	for (struct curl_slist *line = headers; line != NULL; line = line->next)
-		explicit_bzero(line->data, strlen(line->data));
-	curl_slist_free_all(headers);
-}
-
 void upstream_setup_close(struct upstream_setup *setup)
 {
-	headers_wipe(setup->chat_headers);
-	headers_wipe(setup->key_headers);
 	upstream_trust_free(setup->trust);
 	free(setup->chat_url);
 	free(setup->key_url);
 	free(setup->proxy);
+	free(setup->app_url);
+	free(setup->app_title);
 	*setup = (struct upstream_setup){ 0 };
 }
 
@@ -255,8 +209,6 @@ enum status upstream_setup_aim(const struct upstream_setup *setup, CURL *easy, e
 {
 	bool is_chat = aim == UPSTREAM_AIM_CHAT;
 	CURLcode code = curl_easy_setopt(easy, CURLOPT_URL, is_chat ? setup->chat_url : setup->key_url);
-	if (code == CURLE_OK)
-		code = curl_easy_setopt(easy, CURLOPT_HTTPHEADER, is_chat ? setup->chat_headers : setup->key_headers);
 	if (code == CURLE_OK) code = curl_easy_setopt(easy, is_chat ? CURLOPT_POST : CURLOPT_HTTPGET, 1L);
 	return code == CURLE_OK ? STATUS_OK : STATUS_NO_MEMORY;
 }

@@ -19,19 +19,20 @@ enum {
 	/* Transfers beyond the calls: those whose call has gone back already. When they run out, the oldest is ended. */
 	DRAINING_SHARE = 8,
 	DRAINING_MIN = 8,
-	CANCELS_MIN = 64, /* beyond one for each call; more are of no interest, the calls end by their clocks */
+	ASIDES_MIN = 64, /* beyond one for each call; more are of no interest, the calls end by their clocks */
 };
 
 struct upstream_order {
 	enum upstream_order_kind kind;
-	struct call *call; /* owned */
+	struct call *call;                /* owned */
+	struct upstream_headers *headers; /* owned */
 	uint64_t id;
 };
 
 struct upstream_thread {
 	/* Shared. */
-	atomic_size_t cancels; /* orders of this kind in the mailbox, so that they leave room for the calls */
-	size_t cancels_max;
+	atomic_size_t asides; /* orders without a call in the mailbox, so that they leave room for the calls */
+	size_t asides_max;
 	struct mailbox *orders;
 	struct mailbox *done;
 
@@ -43,7 +44,8 @@ struct upstream_thread {
 	struct instant now;
 	struct watchdog_pulse *pulse;
 	const struct upstream_setup *setup;
-	CURLSH *share; /* names and TLS sessions, for all multi handles */
+	struct upstream_headers *headers; /* owned; those of calls that begin now */
+	CURLSH *share;                    /* names and TLS sessions, for all multi handles */
 	struct upstream_sockets sockets;
 	struct upstream_multis multis;
 	struct upstream_transfers transfers;
@@ -141,7 +143,7 @@ static void thread_start_call(struct upstream_thread *thread, struct call *call,
 		thread_refuse(thread, call, TRANSPORT_INTERNAL);
 		return;
 	}
-	if (upstream_transfer_begin(transfer, call, aim) != STATUS_OK) {
+	if (upstream_transfer_begin(transfer, call, aim, thread->headers) != STATUS_OK) {
 		upstream_transfers_put(&thread->transfers, transfer);
 		thread_refuse(thread, call, TRANSPORT_INTERNAL);
 		return;
@@ -169,8 +171,13 @@ static void thread_obey(struct upstream_thread *thread, const struct upstream_or
 		thread_start_call(thread, order->call, UPSTREAM_AIM_KEY);
 		return;
 	case UPSTREAM_ORDER_CANCEL:
-		atomic_fetch_sub(&thread->cancels, 1);
+		atomic_fetch_sub(&thread->asides, 1);
 		thread_cancel(thread, order->id);
+		return;
+	case UPSTREAM_ORDER_HEADERS:
+		atomic_fetch_sub(&thread->asides, 1);
+		upstream_headers_retire(thread->headers);
+		thread->headers = order->headers;
 		return;
 	}
 	ASSERT_UNREACHABLE();
@@ -305,8 +312,8 @@ static enum status thread_prepare(struct upstream_thread *thread, const struct u
 {
 	size_t calls = options->in_flight_max;
 	size_t transfers_max = calls + calls / DRAINING_SHARE + DRAINING_MIN;
-	thread->cancels_max = calls + CANCELS_MIN;
-	thread->orders = mailbox_new(calls + thread->cancels_max);
+	thread->asides_max = calls + ASIDES_MIN;
+	thread->orders = mailbox_new(calls + thread->asides_max);
 	if (thread->orders == NULL) return STATUS_NO_MEMORY;
 	enum status status = upstream_transfers_init(&thread->transfers, transfers_max, options->id_step);
 	if (status == STATUS_OK) status = upstream_multis_init(&thread->multis, transfers_max);
@@ -343,12 +350,15 @@ enum status upstream_thread_start(const struct upstream_thread_options *options,
 	thread->multis.now = &thread->now;
 	list_init(&thread->answered);
 	list_init(&thread->draining);
+	thread->headers = options->headers;
 	enum status status = thread_prepare(thread, options);
 	if (status == STATUS_OK) status = thread_create(thread);
-	if (status == STATUS_OK)
+	if (status == STATUS_OK) {
 		*out_thread = thread;
-	else
-		upstream_thread_stop(thread);
+		return STATUS_OK;
+	}
+	thread->headers = NULL; /* the caller's again */
+	upstream_thread_stop(thread);
 	return status;
 }
 
@@ -358,6 +368,7 @@ static void thread_drop_orders(struct upstream_thread *thread)
 	while (thread->orders != NULL && mailbox_take(thread->orders, &message, 1) == 1) {
 		struct upstream_order *order = message;
 		call_free(order->call);
+		upstream_headers_free(order->headers);
 		free(order);
 	}
 }
@@ -388,31 +399,44 @@ void upstream_thread_stop(struct upstream_thread *thread)
 	if (thread->share != NULL) curl_share_cleanup(thread->share);
 	upstream_sockets_close(&thread->sockets);
 	mailbox_free(thread->orders);
+	upstream_headers_free(thread->headers);
 	free(thread);
 }
 
 /* One sender only, so nobody else adds between the look and the addition. */
-static bool thread_may_cancel(struct upstream_thread *thread)
+static bool thread_may_put_aside(struct upstream_thread *thread)
 {
-	if (atomic_load(&thread->cancels) >= thread->cancels_max) return false;
-	atomic_fetch_add(&thread->cancels, 1);
+	if (atomic_load(&thread->asides) >= thread->asides_max) return false;
+	atomic_fetch_add(&thread->asides, 1);
 	return true;
 }
 
-enum status upstream_thread_put(
-	struct upstream_thread *thread, enum upstream_order_kind kind, struct call *call, uint64_t id)
+static enum status thread_put_order(struct upstream_thread *thread, const struct upstream_order *given)
 {
 	struct upstream_order *order = malloc(sizeof(*order));
 	if (order == NULL) return STATUS_NO_MEMORY;
-	*order = (struct upstream_order){ .kind = kind, .call = call, .id = id };
-	bool is_cancel = kind == UPSTREAM_ORDER_CANCEL;
-	if (is_cancel && !thread_may_cancel(thread)) {
+	*order = *given;
+	bool is_aside = order->call == NULL;
+	if (is_aside && !thread_may_put_aside(thread)) {
 		free(order);
 		return STATUS_FULL;
 	}
 	enum status status = mailbox_put(thread->orders, order);
 	if (status == STATUS_OK) return STATUS_OK;
-	if (is_cancel) atomic_fetch_sub(&thread->cancels, 1);
+	if (is_aside) atomic_fetch_sub(&thread->asides, 1);
 	free(order);
 	return status;
+}
+
+enum status upstream_thread_put(
+	struct upstream_thread *thread, enum upstream_order_kind kind, struct call *call, uint64_t id)
+{
+	const struct upstream_order order = { .kind = kind, .call = call, .id = id };
+	return thread_put_order(thread, &order);
+}
+
+enum status upstream_thread_put_headers(struct upstream_thread *thread, struct upstream_headers *headers)
+{
+	const struct upstream_order order = { .kind = UPSTREAM_ORDER_HEADERS, .headers = headers };
+	return thread_put_order(thread, &order);
 }

@@ -11,16 +11,17 @@
 
 #include "common/mailbox.h"
 #include "common/watchdog.h"
-#include "worker/edge/upstream_setup.h"
+#include "worker/edge/upstream_headers.h"
 
 struct upstream_thread;
 
-enum upstream_order_kind { UPSTREAM_ORDER_CHAT, UPSTREAM_ORDER_KEY, UPSTREAM_ORDER_CANCEL };
+enum upstream_order_kind { UPSTREAM_ORDER_CHAT, UPSTREAM_ORDER_KEY, UPSTREAM_ORDER_CANCEL, UPSTREAM_ORDER_HEADERS };
 
 struct upstream_thread_options {
 	const struct upstream_setup *setup; /* borrowed for the thread's life */
 	struct mailbox *done;               /* likewise; has room for every call of the pool at any time */
 	struct watchdog_pulse *pulse;       /* likewise; NULL = not watched */
+	struct upstream_headers *headers;   /* the thread's own, from its start on; the caller's still on failure */
 	size_t in_flight_max;               /* calls that may be inside at once */
 	uint64_t id_step;                   /* ids that come to this thread are so far apart */
 };
@@ -37,5 +38,8 @@ void upstream_thread_stop(struct upstream_thread *thread);
  * Any one thread; never blocks. */
 NODISCARD enum status upstream_thread_put(
 	struct upstream_thread *thread, enum upstream_order_kind kind, struct call *call, uint64_t id);
+
+/* Hands other headers over, for all that is put after them. Otherwise as upstream_thread_put(). */
+NODISCARD enum status upstream_thread_put_headers(struct upstream_thread *thread, struct upstream_headers *headers);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/assertion.h"
+#include "worker/core/openrouter_mask.h"
 #include "worker/edge/upstream_end.h"
 
 static void transfer_enter(struct upstream_transfer *transfer, enum upstream_transfer_state state)
@@ -181,10 +182,11 @@ static enum status transfer_set_request(struct upstream_transfer *transfer, cons
 	return code == CURLE_OK ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
-enum status upstream_transfer_begin(struct upstream_transfer *transfer, struct call *call, enum upstream_aim aim)
+enum status upstream_transfer_begin(
+	struct upstream_transfer *transfer, struct call *call, enum upstream_aim aim, struct upstream_headers *headers)
 {
 	ASSERT(transfer->state == UPSTREAM_TRANSFER_FREE);
-	ASSERT(transfer->call == NULL);
+	ASSERT(transfer->call == NULL && transfer->headers == NULL);
 	ASSERT(call->deadline_ms > transfer->now->mono_ms);
 	if (aim != transfer->aim) {
 		enum status status = upstream_setup_aim(transfer->setup, transfer->easy, aim);
@@ -195,6 +197,8 @@ enum status upstream_transfer_begin(struct upstream_transfer *transfer, struct c
 	if (status != STATUS_OK) return status;
 	transfer->reader = openrouter_reader_new(call->arena, &transfer->setup->limits);
 	if (transfer->reader == NULL) return STATUS_NO_MEMORY;
+	upstream_headers_enter(headers, transfer->easy, aim);
+	transfer->headers = headers;
 	transfer->call = call;
 	transfer->own_end = TRANSPORT_WHOLE;
 	transfer->http_status = 0;
@@ -209,10 +213,24 @@ enum status upstream_transfer_begin(struct upstream_transfer *transfer, struct c
 	return STATUS_OK;
 }
 
+/* The service was sent the key, and may send it back. */
+static void transfer_mask(struct upstream_transfer *transfer)
+{
+	struct call *call = transfer->call;
+	if (call->result.failure.reason != REASON_NONE) return;
+	bool has_key = false;
+	if (openrouter_mask_answer(transfer->headers->mask, call->arena, &call->result.answer, &has_key) != STATUS_OK)
+		call->result = (struct openrouter_result){ .failure = failure_of_transport(TRANSPORT_INTERNAL, true) };
+	if (has_key)
+		log_event(transfer->setup->log, LOG_LEVEL_WARN, "an answer had the key in it, which was masked",
+			LOG_NO_FIELDS);
+}
+
 static void transfer_judge(struct upstream_transfer *transfer, enum transport_end end)
 {
 	struct call *call = transfer->call;
 	openrouter_reader_finish(transfer->reader, end, call->requests_sent > 0, &call->result);
+	transfer_mask(transfer);
 	if (end == TRANSPORT_WHOLE && is_good_key(transfer))
 		call->result = (struct openrouter_result){
 			.failure = { .reason = REASON_NONE,
@@ -244,6 +262,8 @@ void upstream_transfer_release(struct upstream_transfer *transfer)
 	ASSERT(transfer->call == NULL);
 	ASSERT(transfer->reader == NULL);
 	transfer_enter(transfer, UPSTREAM_TRANSFER_FREE);
+	upstream_headers_leave(transfer->headers, transfer->easy);
+	transfer->headers = NULL;
 	transfer->multi = NULL;
 }
 

@@ -25,7 +25,7 @@
 #include "common/heap.h"
 #include "common/list.h"
 #include "worker/core/call.h"
-#include "worker/edge/upstream_setup.h"
+#include "worker/edge/upstream_headers.h"
 
 enum {
 	UPSTREAM_ANSWERED_MS = 3,         /* a call waits so long for the end of its response after the verdict */
@@ -60,6 +60,7 @@ struct upstream_transfer {
 	enum upstream_transfer_state state;
 
 	/* Of the present call. */
+	struct upstream_headers *headers; /* borrowed, counted; NULL when FREE */
 	struct call *call;                /* owned; NULL when FREE or DRAINING */
 	struct openrouter_reader *reader; /* owned; as `call` */
 	enum transport_end own_end;       /* why a callback stopped it; TRANSPORT_WHOLE = it did not */
@@ -84,9 +85,9 @@ void upstream_transfer_free(struct upstream_transfer *transfer);
 /* FREE → RUNNING: takes the call and sets its options; the caller adds the handle to a multi handle. On failure, the
  * caller keeps the call: STATUS_NO_MEMORY. */
 NODISCARD enum status upstream_transfer_begin(
-	struct upstream_transfer *transfer, struct call *call, enum upstream_aim aim);
+	struct upstream_transfer *transfer, struct call *call, enum upstream_aim aim, struct upstream_headers *headers);
 
-/* RUNNING or ANSWERED: writes the verdict into the call and gives it to the caller. The transfer is DRAINING when the
+/* RUNNING or ANSWERED: writes the verdict into the call, the key masked in it, and gives it to the caller. The transfer is DRAINING when the
  * verdict came before the end (`end` is not looked at then), else still to be released. */
 NODISCARD struct call *upstream_transfer_end(struct upstream_transfer *transfer, enum transport_end end);
 
