@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/edge/secret.h"
+
 enum {
 	OPTION_SET = 256,
 	OPTION_LOG_FORMAT,
@@ -13,6 +15,8 @@ enum {
 	OPTION_JSON,
 	OPTION_VERSION
 };
+
+enum { NAME_SHOWN_MAX = 40 };
 
 static enum status add_flag(struct command_line *line, const struct settings_flag *flag)
 {
@@ -57,8 +61,19 @@ static enum status add_format(struct command_line *line, const char *argument)
 	return add_flag(line, &flag);
 }
 
+/* The first characters of a name that may be a secret itself. */
+static void tell_name(const struct command_line *line, struct bytes name, struct buffer *out_problem)
+{
+	struct buffer masked;
+	buffer_init(&masked, name.size + 4);
+	redaction_apply(line->redaction, name, &masked);
+	size_t size = masked.size > NAME_SHOWN_MAX ? NAME_SHOWN_MAX : masked.size;
+	if (size > 0) buffer_append(out_problem, bytes_at(masked.data, size));
+	buffer_deinit(&masked);
+}
+
 /* Names the option but not what it was given, which may be a secret in the wrong place. */
-static enum status tell_unknown(int option, char **argv, struct buffer *out_problem)
+static enum status tell_unknown(const struct command_line *line, int option, char **argv, struct buffer *out_problem)
 {
 	const char *problem = option == ':' ? "needs a value" : "is not an option here (try --help)";
 	if (optopt > 0 && optopt < 256) {
@@ -66,8 +81,8 @@ static enum status tell_unknown(int option, char **argv, struct buffer *out_prob
 		return STATUS_INVALID;
 	}
 	const char *argument = argv[optind - 1];
-	size_t size = strcspn(argument, "=");
-	buffer_append_format(out_problem, "%.*s %s", (int)(size > 40 ? 40 : size), argument, problem);
+	tell_name(line, bytes_at(argument, strcspn(argument, "=")), out_problem);
+	buffer_append_format(out_problem, " %s", problem);
 	return STATUS_INVALID;
 }
 
@@ -107,7 +122,7 @@ static enum status take_option(struct command_line *line, int option, char **arg
 		line->options |= COMMAND_OPTION_JSON;
 		return STATUS_OK;
 	default:
-		return tell_unknown(option, argv, out_problem);
+		return tell_unknown(line, option, argv, out_problem);
 	}
 }
 
@@ -125,11 +140,8 @@ static enum status take_words(struct command_line *line, int argc, char **argv, 
 
 static enum status know_key(struct command_line *line)
 {
-	const char *key = getenv("OPENROUTER_API_KEY");
 	line->redaction = redaction_new();
-	if (line->redaction == NULL) return STATUS_NO_MEMORY;
-	enum status status = key == NULL ? STATUS_OK : redaction_add(line->redaction, bytes_of(key));
-	return status == STATUS_NO_MEMORY ? status : STATUS_OK;
+	return line->redaction == NULL ? STATUS_NO_MEMORY : secret_mask(line->redaction);
 }
 
 enum status command_line_parse(struct command_line *line, int argc, char **argv, struct buffer *out_problem)
