@@ -67,6 +67,37 @@ static void account_refused_again_soon_is_probed_slowly(void **state)
 	assert_int_equal(account_probe_due(&account), 70000 + ACCOUNT_PROBE_MS + ACCOUNT_FIRST_PROBE_MS);
 }
 
+static void account_hurried_is_probed_at_once(void **state)
+{
+	(void)state;
+	struct account account = { 0 };
+	account_hurry(&account, 5000);
+	assert_true(account_probe_due(&account) == INT64_MAX);
+	assert_true(account_refuse(&account, &refused, 5000));
+	account_hurry(&account, 5010);
+	assert_int_equal(account_probe_due(&account), 5010);
+	account_probe(&account, 5010);
+	assert_false(account_probe_done(&account, false, 5100));
+	assert_int_equal(account_probe_due(&account), 5010 + ACCOUNT_PROBE_MS);
+}
+
+/* What it asked was about the time before. */
+static void account_hurried_during_a_probe_is_probed_again_after_it(void **state)
+{
+	(void)state;
+	struct account account = { 0 };
+	assert_true(account_refuse(&account, &refused, 5000));
+	account_probe(&account, 6000);
+	account_hurry(&account, 6100);
+	assert_true(account_probe_due(&account) == INT64_MAX);
+	assert_false(account_probe_done(&account, false, 6200));
+	assert_int_equal(account_probe_due(&account), 6100);
+	account_probe(&account, 6200);
+	account_hurry(&account, 6250);
+	assert_true(account_probe_done(&account, true, 6300));
+	assert_true(account_probe_due(&account) == INT64_MAX);
+}
+
 static void account_probe_before_its_time_is_a_bug(void **state)
 {
 	(void)state;
@@ -87,6 +118,8 @@ int main(void)
 		cmocka_unit_test(account_one_probe_at_a_time_then_every_half_minute),
 		cmocka_unit_test(account_good_probe_lifts_it),
 		cmocka_unit_test(account_refused_again_soon_is_probed_slowly),
+		cmocka_unit_test(account_hurried_is_probed_at_once),
+		cmocka_unit_test(account_hurried_during_a_probe_is_probed_again_after_it),
 		cmocka_unit_test(account_probe_before_its_time_is_a_bug),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

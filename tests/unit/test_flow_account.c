@@ -199,6 +199,48 @@ static void flow_account_refusals_open_no_breaker(void **state)
 	support_close(&support);
 }
 
+static void flow_account_with_another_key_is_probed_at_once(void **state)
+{
+	(void)state;
+	struct support support;
+	support_open(&support);
+	refuse(&support);
+	support_pass(&support, 1000);
+	struct call *probe = take_probe(&support);
+	flow_key_changed(support.flow, support.now);
+	assert_no_probe(&support);
+	end_probe(&support, probe, REASON_AUTH);
+	assert_int_equal(flow_due(support.flow), support.now.mono_ms);
+	end_probe(&support, take_probe(&support), REASON_NONE);
+	assert_false(flow_account_is_refused(support.flow));
+	support_chat_done(&support, 0, 1, "c");
+	support_close(&support);
+}
+
+/* The chat gets the other key; an answer with the former one is as good as any. */
+static void flow_account_refusal_of_a_former_key_is_tried_again(void **state)
+{
+	(void)state;
+	struct support support;
+	support_open(&support);
+	support_take_chat(&support, 0, 0, "c");
+	support_take_chat(&support, 0, 1, "d");
+	struct call *first = support_call(&support), *second = support_call(&support);
+	flow_key_changed(support.flow, support.now);
+	support_fail_as(&support, first, refused);
+	assert_int_equal(support.replies, 0);
+	assert_int_equal(support.accounts, 0);
+	assert_false(flow_account_is_refused(support.flow));
+	support_answer(&support, second);
+	assert_int_equal(support.replies, 1);
+	support_pass(&support, 1000);
+	struct call *again = support_call(&support);
+	support_fail_as(&support, again, refused);
+	assert_true(flow_account_is_refused(support.flow));
+	assert_int_equal(support.replies, 2);
+	support_close(&support);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +252,8 @@ int main(void)
 		cmocka_unit_test(flow_account_probes_are_no_calls),
 		cmocka_unit_test(flow_account_is_not_probed_while_draining),
 		cmocka_unit_test(flow_account_refusals_open_no_breaker),
+		cmocka_unit_test(flow_account_with_another_key_is_probed_at_once),
+		cmocka_unit_test(flow_account_refusal_of_a_former_key_is_tried_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,10 +30,18 @@ int64_t account_probe_due(const struct account *account)
 void account_probe(struct account *account, int64_t now_ms)
 {
 	ASSERT(account_is_refused(account));
-	ASSERT(!account->is_probing);
+	ASSERT(!account->is_probing && !account->is_hurried);
 	ASSERT(now_ms >= account->probe_due_ms);
 	account->is_probing = true;
 	account->probe_due_ms = now_ms + ACCOUNT_PROBE_MS;
+}
+
+void account_hurry(struct account *account, int64_t now_ms)
+{
+	if (!account_is_refused(account)) return;
+	ASSERT(now_ms > 0);
+	account->is_hurried = account->is_probing;
+	account->probe_due_ms = now_ms;
 }
 
 bool account_probe_done(struct account *account, bool is_good, int64_t now_ms)
@@ -41,6 +49,7 @@ bool account_probe_done(struct account *account, bool is_good, int64_t now_ms)
 	ASSERT(account->is_probing);
 	ASSERT(account_is_refused(account));
 	account->is_probing = false;
+	account->is_hurried = false;
 	if (!is_good) return false;
 	*account = (struct account){ .was_refused = true, .lifted_ms = now_ms };
 	return true;

@@ -22,6 +22,7 @@ struct account {
 	struct failure refusal; /* reason REASON_NONE = the account works */
 	int64_t probe_due_ms;   /* while refused: when the next probe is to begin */
 	bool is_probing;
+	bool is_hurried;  /* the probe under way began before something changed */
 	bool was_refused; /* and found good again, at … */
 	int64_t lifted_ms;
 };
@@ -36,6 +37,10 @@ int64_t account_probe_due(const struct account *account);
 
 /* The probe begins; only when it is due. */
 void account_probe(struct account *account, int64_t now_ms);
+
+/* What it was refused for may be mended, as by another key: the next probe is due now, or as soon as the one under way has
+ * failed. Nothing happens while the account works. */
+void account_hurry(struct account *account, int64_t now_ms);
 
 /* It has ended. True: the account works again. */
 bool account_probe_done(struct account *account, bool is_good, int64_t now_ms);

@@ -132,6 +132,10 @@ NODISCARD enum status flow_next_probe(
 /* A probe that could not be handed over: as if it had failed. */
 void flow_probe_refused(struct flow *flow, struct instant now);
 
+/* Calls and probes from now on carry another key. A refusal of one that was begun before says nothing about it: its chat
+ * is asked again. While the account is refused, it is probed at once. */
+void flow_key_changed(struct flow *flow, struct instant now);
+
 /* Is the account refused? */
 bool flow_account_is_refused(const struct flow *flow);
 

@@ -296,6 +296,7 @@ static struct job *end_call(struct flow *flow, struct call *call, struct instant
 	flow->call_bytes -= slot->bytes;
 	note_times(flow, slot, call);
 	settle_too_dear(flow, job, &call->result.failure);
+	flow_guard_weigh(flow, slot, &call->result.failure);
 	flow_cooling_note(flow, slot, &call->result.failure, now);
 	flow_guard_ended(flow, slot, job == NULL ? NULL : &call->result.failure, now);
 	list_unlink(&slot->link);

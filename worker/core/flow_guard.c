@@ -172,6 +172,15 @@ void flow_guard_began(struct flow *flow, const struct job *job, struct flow_slot
 	slot->has_passes = true;
 	model->asked_ms = now.mono_ms;
 	slot->has_own_provider = job->request.provider.size > 0;
+	slot->key = guard->key;
+}
+
+void flow_guard_weigh(const struct flow *flow, const struct flow_slot *slot, struct failure *failure)
+{
+	ASSERT(slot->key <= flow->guard.key);
+	ASSERT(failure != NULL);
+	if (failure->action == FAILURE_ACTION_LATCH && slot->key != flow->guard.key)
+		failure->action = FAILURE_ACTION_SAME;
 }
 
 static void leave(struct flow *flow, struct breaker *breaker, struct breaker_pass pass, enum breaker_verdict verdict,
@@ -272,6 +281,13 @@ void flow_guard_probed(struct flow *flow, bool is_good, struct instant now)
 void flow_probe_refused(struct flow *flow, struct instant now)
 {
 	flow_guard_probed(flow, false, now);
+}
+
+void flow_key_changed(struct flow *flow, struct instant now)
+{
+	flow->guard.key++;
+	ASSERT(flow->guard.key > 0);
+	account_hurry(&flow->guard.account, now.mono_ms);
 }
 
 bool flow_account_is_refused(const struct flow *flow)

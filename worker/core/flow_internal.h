@@ -58,6 +58,7 @@ struct flow_slot {
 	bool has_own_provider; /* the chat brought preferences of its own */
 	size_t model;          /* its number */
 	struct breaker_pass model_pass, edge_pass;
+	uint64_t key; /* the number of the key it carries */
 };
 
 /* What is known of one model, by its number. */
@@ -80,6 +81,7 @@ struct flow_guard {
 	struct retry_budget budget; /* of the process */
 	struct breaker edge;        /* of the way to the upstream */
 	struct account account;
+	uint64_t key;                 /* the number of the present one */
 	uint64_t probe_id;            /* of the probe under way; 0 = none */
 	bool has_stopped;             /* something that stands before calls was shut just now; flow_begin_heads() looks
 	                                  at the chats that wait for it */
@@ -217,6 +219,8 @@ enum flow_choice flow_guard_choose(struct flow *flow, struct job *job, struct in
 struct retry_decision flow_guard_decide(struct flow *flow, const struct job *job, struct instant now);
 /* The job's attempt begins in this slot; it is counted already. */
 void flow_guard_began(struct flow *flow, const struct job *job, struct flow_slot *slot, struct instant now);
+/* Before that: a refusal of a call that carries a former key becomes a failure to be tried again. */
+void flow_guard_weigh(const struct flow *flow, const struct flow_slot *slot, struct failure *failure);
 /* The slot's call has ended, or its chat waits no longer: with `failure` (reason REASON_NONE = answered), or with
  * nothing that could be learnt from it (NULL). Once is enough, more does no harm. */
 void flow_guard_ended(struct flow *flow, struct flow_slot *slot, const struct failure *failure, struct instant now);
