@@ -130,11 +130,11 @@ def libconfig(value: Any) -> str:
 
 
 class Worker:
-    """A chat-worker process. `settings` are dotted keys over fast defaults."""
+    """A chat-worker process. `settings` are dotted keys over fast defaults; None in `environment` unsets a variable."""
 
     program = BUILD / "worker/chat-worker"
 
-    def __init__(self, folder: Path, name: str, site: Site, url: str, environment: dict[str, str] | None = None,
+    def __init__(self, folder: Path, name: str, site: Site, url: str, environment: dict[str, str | None] | None = None,
                  **settings: Any) -> None:
         self.folder, self.name = folder, name
         self.port = free_port()
@@ -159,12 +159,13 @@ class Worker:
         self.file.write_text("".join(f"{name} = {libconfig(items)};\n" for name, items in sections.items()))
 
     def start(self) -> Worker:
+        environment = {**os.environ, "OPENROUTER_API_KEY": KEY, **self.environment}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [self.program, "run", "-c", self.file, "--log-format=json"],
                 stderr=log,
                 stdout=log,
-                env={**os.environ, "OPENROUTER_API_KEY": KEY, **self.environment},
+                env={name: value for name, value in environment.items() if value is not None},
                 preexec_fn=die_with_parent,
             )
         return self

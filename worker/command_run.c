@@ -36,7 +36,7 @@ static void log_warnings(struct log *log, const struct settings *settings)
 			LOG_FIELDS(log_string("text", settings_table_problem(settings->table, i)->text)));
 }
 
-static enum worker_exit serve(const struct settings *settings, const struct secret *secret)
+static enum worker_exit serve(const struct settings *settings, struct secret *secret)
 {
 	const struct log_options options = {
 		.fd = STDERR_FILENO,

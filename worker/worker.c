@@ -17,6 +17,7 @@
 #include "worker/edge/upstream.h"
 #include "worker/metrics_table.h"
 #include "worker/worker_events.h"
+#include "worker/worker_key.h"
 #include "worker/worker_options.h"
 
 enum {
@@ -39,6 +40,7 @@ struct worker {
 	struct worker_events events;
 	struct admin_health health;
 	struct signals signals;
+	struct worker_key key;
 	int epoll_fd;
 
 	struct flow *flow;
@@ -260,6 +262,7 @@ static void turn(struct worker *worker)
 
 	struct instant now = clock_now();
 	if (signals_take(&worker->signals)) begin_drain(worker, now);
+	if (signals_take_hangup(&worker->signals)) worker_key_read(&worker->key, now);
 	take_results(worker, now);
 	take_batch(worker, now); /* before the group is served: partitions that are asked for may wait for it */
 	if (source_serve(worker->source) != STATUS_OK) worker->is_fatal = true;
@@ -268,6 +271,7 @@ static void turn(struct worker *worker)
 	flow_tick(worker->flow, now);
 	tell_health(worker, now); /* here, where every deadline that has passed was served */
 	if (has_input || count <= 0) take_records(worker, now);
+	worker_key_tick(&worker->key, now);
 	start_calls(worker, now);
 	if (worker->revoke_end_ms != 0) flow_hurry(worker->flow);
 	put_batch(worker, now);
@@ -452,12 +456,15 @@ static enum worker_exit exit_of(const struct worker *worker, enum status status)
 	return status != STATUS_OK || worker->is_fatal ? WORKER_EXIT_FAILED : WORKER_EXIT_OK;
 }
 
-enum worker_exit worker_run(const struct settings *settings, const struct secret *secret, struct log *log)
+enum worker_exit worker_run(const struct settings *settings, struct secret *secret, struct log *log)
 {
 	struct worker worker = { .settings = settings, .log = log, .epoll_fd = -1, .signals = { .fd = -1 } };
-	enum status status = signals_open(&worker.signals);
+	enum status status = signals_open(&worker.signals, secret_has_file(secret));
 	if (status == STATUS_OK) status = open_all(&worker, secret);
 	if (status == STATUS_OK) {
+		worker.key = (struct worker_key){
+			.secret = secret, .log = log, .flow = worker.flow, .upstream = worker.upstream
+		};
 		log_event(log, LOG_LEVEL_INFO, "started", LOG_FIELDS(log_string("version", CHAT_WORKER_VERSION)));
 		while (!is_over(&worker))
 			turn(&worker);

@@ -22,7 +22,8 @@ enum worker_exit {
 	WORKER_EXIT_CONFIG = 78,
 };
 
-/* Serves until SIGTERM or SIGINT, then drains. Everything is borrowed for the call. Blocks. */
-enum worker_exit worker_run(const struct settings *settings, const struct secret *secret, struct log *log);
+/* Serves until SIGTERM or SIGINT, then drains. Everything is borrowed for the call; the key may be read again meanwhile
+ * (worker/worker_key.h). Blocks. */
+enum worker_exit worker_run(const struct settings *settings, struct secret *secret, struct log *log);
 
 #endif

@@ -26,7 +26,7 @@ static int in_child(int (*body)(void))
 static int take_first(void)
 {
 	struct signals signals;
-	if (signals_open(&signals) != STATUS_OK) return 10;
+	if (signals_open(&signals, false) != STATUS_OK) return 10;
 	struct pollfd ready = { .fd = signals.fd, .events = POLLIN };
 	if (signals_take(&signals) || poll(&ready, 1, 0) != 0) return 11;
 	(void)raise(SIGTERM);
@@ -39,7 +39,7 @@ static int take_first(void)
 static int take_second(void)
 {
 	struct signals signals;
-	if (signals_open(&signals) != STATUS_OK) return 10;
+	if (signals_open(&signals, false) != STATUS_OK) return 10;
 	(void)raise(SIGTERM);
 	if (!signals_take(&signals)) return 11;
 	(void)raise(SIGINT);
@@ -51,7 +51,7 @@ static int take_second(void)
 static int take_both(void)
 {
 	struct signals signals;
-	if (signals_open(&signals) != STATUS_OK) return 10;
+	if (signals_open(&signals, false) != STATUS_OK) return 10;
 	(void)raise(SIGINT);
 	(void)raise(SIGTERM);
 	(void)signals_take(&signals);
@@ -62,9 +62,47 @@ static int survive_broken_pipe(void)
 {
 	struct signals signals;
 	int ends[2];
-	if (signals_open(&signals) != STATUS_OK || pipe(ends) != 0) return 10;
+	if (signals_open(&signals, false) != STATUS_OK || pipe(ends) != 0) return 10;
 	(void)close(ends[0]);
 	return write(ends[1], "x", 1) == -1 ? 0 : 11;
+}
+
+static int take_hangup(void)
+{
+	struct signals signals;
+	if (signals_open(&signals, true) != STATUS_OK) return 10;
+	struct pollfd ready = { .fd = signals.fd, .events = POLLIN };
+	if (signals_take_hangup(&signals)) return 11;
+	(void)raise(SIGHUP);
+	if (poll(&ready, 1, 0) != 1) return 12;
+	if (signals_take(&signals)) return 13;
+	if (!signals_take_hangup(&signals) || signals_take_hangup(&signals)) return 14;
+	(void)raise(SIGHUP);
+	(void)raise(SIGTERM);
+	if (!signals_take(&signals) || !signals_take_hangup(&signals)) return 15;
+	return 0;
+}
+
+/* Nobody took it, so it does what it always does. */
+static int be_ended_by_hangup(void)
+{
+	struct signals signals;
+	if (signals_open(&signals, false) != STATUS_OK) return 10;
+	pid_t child = fork();
+	if (child == 0) {
+		(void)raise(SIGHUP);
+		_exit(0);
+	}
+	int status;
+	if (child < 0 || waitpid(child, &status, 0) != child) return 11;
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP ? 0 : 12;
+}
+
+static void signals_hangup_taken_when_wanted(void **state)
+{
+	(void)state;
+	assert_int_equal(in_child(take_hangup), 0);
+	assert_int_equal(in_child(be_ended_by_hangup), 0);
 }
 
 static void signals_first_asks_for_drain(void **state)
@@ -91,6 +129,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(signals_first_asks_for_drain),
 		cmocka_unit_test(signals_second_ends_process_with_1),
+		cmocka_unit_test(signals_hangup_taken_when_wanted),
 		cmocka_unit_test(signals_broken_pipe_ignored),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
