@@ -6,32 +6,15 @@ is made again, if its body is the same to the byte.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import harness
 import pytest
 from harness import chat, until
+from planned_server import Planned, ScriptedServer
 from upstream_tool import run
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "upstream"))
-from scripted_server import Request, ScriptedServer  # noqa: E402
-
 CACHE, CACHE_TTL = "x-openrouter-cache", "x-openrouter-cache-ttl"
-
-
-class Planned(ScriptedServer):
-    """Behaves as planned, one plan a chat in order of arrival, whatever the chat says; then well."""
-
-    def __init__(self, *plans: dict) -> None:
-        super().__init__()
-        self.plans = list(plans)
-
-    def _note(self, request: Request) -> Request:
-        if request.method == "POST":
-            request.order = self.plans.pop(0) if self.plans else {"behaviour": "normal"}
-        return super()._note(request)
 
 
 @pytest.fixture
@@ -71,7 +54,7 @@ def test_repeats_of_a_chat_by_one_process_and_by_the_next_have_equal_bytes(make_
         worker.start()
         replies.wait(1, 30)
         assert [reply.body["outcome"] for reply in replies.all] == ["answered"]
-        chats = [request for request in server.requests if request.method == "POST"]
+        chats = server.chats
     assert len(chats) == 4
     assert len({request.body for request in chats}) == 1
     assert {(request.headers[CACHE], request.headers[CACHE_TTL]) for request in chats} == {("true", "120")}
