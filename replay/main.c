@@ -11,6 +11,7 @@ struct command {
 };
 
 static const struct command COMMANDS[] = {
+	{ "audit", command_audit, "requests and replies of a cluster: lost, duplicate, out of order, late" },
 	{ "demo", command_demo, "sandbox, a real chat-worker and a few chats; exit 0 only if every promise held" },
 	{ "sandbox", command_sandbox, "an embedded Kafka and a stand-in OpenRouter, until Ctrl-C" },
 	{ "send", command_send, "send one chat and print its reply" },

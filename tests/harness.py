@@ -360,6 +360,20 @@ class Replies:
         self.consumer.close()
 
 
+def audit(site: Site, *options: str) -> tuple[int, dict[str, Any]]:
+    """Exit code and verdict of `chat-replay audit`, which reads the topics with another client than ours."""
+    done = subprocess.run(
+        [BUILD / "replay/chat-replay", "audit", "--json", "--brokers", site.bootstrap, "--requests", site.requests,
+         "--responses", site.responses, *options], capture_output=True, text=True, timeout=120)
+    assert done.stdout, f"exit {done.returncode}: {done.stderr}"
+    return done.returncode, json.loads(done.stdout)
+
+
+def audit_findings(verdict: dict[str, Any]) -> dict[str, int]:
+    """How often each thing is wrong that is."""
+    return {key: value["count"] for key, value in verdict.items() if isinstance(value, dict) and value["count"]}
+
+
 @dataclass
 class Verdict:
     lost: list[Sent]

@@ -14,7 +14,7 @@ from collections import Counter
 import checker
 import pytest
 from checker import History
-from harness import Replies, Worker, chat, until
+from harness import Replies, Worker, audit, audit_findings, chat, until
 from nemesis import COMMITTED, Crew, Fault, Nemesis
 from stage import Load, all_topics, open_ends
 
@@ -96,5 +96,9 @@ def test_chaos_everything_breaks_and_every_request_has_one_reply(
     verdicts = checker.check(history)
     with capsys.disabled():
         print("\n" + report(history, nemesis, converged_s, verdicts))
+    # A second opinion, by another client and other code.
+    opinion = audit(site, "--deadline", "0", "--group", site.group, "--dead-letters", site.dead_letters)[1]
+    told = (opinion["requests"], opinion["replies"], opinion["open"], audit_findings(opinion))
+    assert told == (len(history.requests), len(history.replies), 0, {}), f"seed {SEED}"
     assert not crew.exits, f"seed {SEED}: ended by themselves: {crew.exits}"
     assert not [verdict for verdict in verdicts if verdict.wrong], f"seed {SEED}"

@@ -187,7 +187,7 @@ def test_every_command_named_exists(page: Path) -> None:
 @EVERY_PAGE
 def test_every_option_named_alone_exists(page: Path) -> None:
     helps = [printed("chat-worker", "--help")]
-    helps += [printed("chat-replay", name, "--help") for name in ("demo", "sandbox", "send")]
+    helps += [printed("chat-replay", name, "--help") for name in ("audit", "demo", "sandbox", "send")]
     for span in spans(page.read_text()):
         option = re.match(r"--?[A-Za-z][\w-]*", span)
         if option and option[0] not in OF_OTHERS:
