@@ -362,6 +362,10 @@ static void flow_batch_reply_the_topic_refuses_becomes_reply_too_large_once(void
 	assert_text_equal(reply.reason, "reply_too_large");
 	assert_text_equal(reply.content, "Later, please.");
 	assert_int_equal(reply.attempts, 1);
+	/* A second time without its echoes; after that nothing smaller can be made. */
+	batch->items[0].fault = BATCH_ITEM_TOO_LARGE;
+	support_end_batch(&support, batch, BATCH_ABORTED);
+	batch = support_batch(&support);
 	struct outgoing *record = batch->items[0].record;
 	batch->items[0].fault = BATCH_ITEM_TOO_LARGE;
 	support_end_batch(&support, batch, BATCH_ABORTED);

@@ -312,6 +312,37 @@ static void flow_rejected_with_a_huge_key_is_replied_to_without_it(void **state)
 	support_close(&support);
 }
 
+/* What a request has echoed can be larger than what the topic takes; the reply would be refused for ever with it. */
+static void flow_reply_refused_twice_goes_without_its_echoes(void **state)
+{
+	(void)state;
+	static char large[4096];
+	memset(large, 'x', sizeof(large));
+	const struct record_header headers[] = { { BYTES_LITERAL("correlation-id"), bytes_at(large, sizeof(large)) },
+		{ BYTES_LITERAL("kafka_replyPartition"), bytes_at(large, sizeof(large)) } };
+	struct support support;
+	support_open(&support);
+	struct record source = support_record();
+	source.headers = (struct record_headers){ headers, 2 };
+	support_take(&support, &source);
+	support_answer(&support, support_call(&support));
+	struct batch *batch = support_batch(&support);
+	assert_int_equal(support_header(batch->items[0].record, "correlation-id").size, 4096);
+	batch->items[0].fault = BATCH_ITEM_TOO_LARGE;
+	support_end_batch(&support, batch, BATCH_ABORTED);
+	batch = support_batch(&support);
+	assert_int_equal(support_header(batch->items[0].record, "correlation-id").size, 4096);
+	batch->items[0].fault = BATCH_ITEM_TOO_LARGE;
+	support_end_batch(&support, batch, BATCH_ABORTED);
+	batch = support_batch(&support);
+	struct chat_client_response reply = support_reply(&support, batch, 0);
+	assert_text_equal(reply.reason, "reply_too_large");
+	assert_bytes_equal(support_header(batch->items[0].record, "correlation-id"), reply.request_id);
+	assert_false(bytes_is_given(record_headers_last(&batch->items[0].record->headers, "kafka_replyPartition")));
+	support_end_batch(&support, batch, BATCH_COMMITTED);
+	support_close(&support);
+}
+
 static void flow_rejected_with_many_headers_keeps_them_in_its_dead_letter(void **state)
 {
 	(void)state;
@@ -338,6 +369,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(flow_rejected_with_a_huge_key_is_replied_to_without_it),
+		cmocka_unit_test(flow_reply_refused_twice_goes_without_its_echoes),
 		cmocka_unit_test(flow_rejected_with_many_headers_keeps_them_in_its_dead_letter),
 		cmocka_unit_test(flow_bound_on_waiting_chats_stops_reading),
 		cmocka_unit_test(flow_bound_on_unpublished_replies_stops_reading),

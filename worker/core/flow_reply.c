@@ -54,9 +54,10 @@ static enum status write_reply(
 	ASSERT(topic.size > 0);
 	struct outgoing *reply = arena_calloc(job->arena, 1, sizeof(*reply));
 	if (reply == NULL) return STATUS_NO_MEMORY;
+	static const struct record_headers nothing = { .count = 0 };
 	struct chat_reply_address address = {
 		.topic = topic,
-		.request_headers = &job->record->headers,
+		.request_headers = job->has_bare_reply ? &nothing : &job->record->headers,
 		.span_id = random_next(&flow->random) | 1,
 	};
 	enum status status = chat_response_write(response, &address, flow->options.reply_bytes_max, job->arena, reply);
@@ -265,11 +266,13 @@ static void reply_refused(struct flow *flow, struct job *job, enum batch_item_fa
 		job->reply->topic = flow->options.responses_topic;
 		return;
 	}
-	/* A topic that refuses even the controlled reply is misconfigured; the default one may not be. */
-	if (job->failure.reason == REASON_REPLY_TOO_LARGE) {
+	/* A topic that refuses even the smallest reply is misconfigured; the default one may not be. */
+	if (job->has_bare_reply) {
 		job->reply->topic = flow->options.responses_topic;
 		return;
 	}
+	/* Of the controlled reply only what it echoes can be large. */
+	job->has_bare_reply = job->failure.reason == REASON_REPLY_TOO_LARGE;
 	job->failure = (struct failure){ .reason = REASON_REPLY_TOO_LARGE, .action = FAILURE_ACTION_END };
 	struct chat_response response = describe(flow, job, now);
 	set_failure(flow, job, REASON_REPLY_TOO_LARGE, &response);

@@ -77,6 +77,7 @@ struct job {
 	struct outgoing *reply;
 	struct outgoing *dead_letter; /* NULL = none, or given up */
 	int refusals;                 /* how often a topic refused reply or dead letter */
+	bool has_bare_reply; /* the reply goes without what the request has echoed: a topic refused it for its size */
 };
 
 /* Takes over `*record` (nulls it) only on success. NULL when memory is missing. `arena_max` bounds the chat's memory. */
