@@ -31,6 +31,26 @@ static void flow_assign_without_commit_may_start_at_the_log_end(void **state)
 	support_close(&support);
 }
 
+/* Otherwise what comes while nobody owns the partition would lie before the next owner's start. */
+static void flow_assign_at_the_log_end_commits_it_at_once(void **state)
+{
+	(void)state;
+	struct support support;
+	support_init(&support);
+	support.options.start_from_latest = true;
+	support_start(&support);
+	struct flow_assignment assignment = { .partition = 2, .committed = -1, .log_start = 40, .log_end = 90 };
+	assert_int_equal(assign(&support, &assignment), 90);
+	struct batch *batch = support_batch(&support);
+	assert_int_equal(batch->item_count, 0);
+	assert_int_equal(batch->progress_count, 1);
+	assert_int_equal(batch->progress[0].partition, 2);
+	assert_int_equal(batch->progress[0].offset, 90);
+	support_end_batch(&support, batch, BATCH_COMMITTED);
+	support_no_batch(&support);
+	support_close(&support);
+}
+
 static void flow_assign_with_commit_starts_there(void **state)
 {
 	(void)state;
@@ -417,6 +437,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(flow_assign_without_commit_starts_at_the_log_start),
 		cmocka_unit_test(flow_assign_without_commit_may_start_at_the_log_end),
+		cmocka_unit_test(flow_assign_at_the_log_end_commits_it_at_once),
 		cmocka_unit_test(flow_assign_with_commit_starts_there),
 		cmocka_unit_test(flow_assign_with_commit_outside_the_log_is_noticed),
 		cmocka_unit_test(flow_assign_with_progress_skips_what_is_finished),

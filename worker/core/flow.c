@@ -226,6 +226,9 @@ enum status flow_assign(struct flow *flow, const struct flow_assignment *assignm
 	flow->partitions[assignment->partition] = partition;
 	flow->partition_count++;
 	flow_park_assigned(flow, partition);
+	/* Where the end is now is where the next owner has to go on, also if nothing comes while this one lives. */
+	if (assignment->committed < 0 && flow->options.start_from_latest)
+		flow_mark_dirty(flow, partition, INT64_MIN / 2);
 	*out_start = ledger_watermark(partition->ledger);
 	ASSERT(*out_start == start);
 	flow_check(flow);
