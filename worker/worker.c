@@ -155,6 +155,12 @@ static void on_revoke(void *context, const int32_t *partitions, size_t count, bo
 	}
 }
 
+static void pass_to_end(struct worker *worker, int32_t partition, struct instant now)
+{
+	int64_t end;
+	if (source_take_end(worker->source, partition, &end)) flow_pass(worker->flow, partition, end, now);
+}
+
 /* Takes what the partition has and the flow wants. */
 static void take_partition(struct worker *worker, int32_t partition, struct instant now)
 {
@@ -164,7 +170,10 @@ static void take_partition(struct worker *worker, int32_t partition, struct inst
 			return;
 		}
 		struct record *record;
-		if (source_take(worker->source, partition, &record) != STATUS_OK) return;
+		if (source_take(worker->source, partition, &record) != STATUS_OK) {
+			pass_to_end(worker, partition, now);
+			return;
+		}
 		enum status status = flow_take(worker->flow, record, now);
 		ASSERT(status == STATUS_OK);
 	}

@@ -180,6 +180,31 @@ static void flow_take_gap_is_committed_without_replies(void **state)
 	support_close(&support);
 }
 
+/* No record comes behind the mark of the last transaction; the progress goes over it all the same. */
+static void flow_pass_to_the_logs_end_is_committed(void **state)
+{
+	(void)state;
+	struct support support;
+	support_open(&support);
+	flow_pass(support.flow, 3, 10, support.now);
+	flow_pass(support.flow, 0, 0, support.now);
+	assert_int_equal(flow_due(support.flow), INT64_MAX);
+	support_take_chat(&support, 0, 0, "c");
+	flow_pass(support.flow, 0, 5, support.now);
+	support_answer(&support, support_call(&support));
+	struct batch *batch = support_batch(&support);
+	assert_int_equal(support_progress(batch, 0)->offset, 5);
+	support_end_batch(&support, batch, BATCH_COMMITTED);
+	flow_pass(support.flow, 0, 7, support.now);
+	support_pass(&support, 1000);
+	batch = support_batch(&support);
+	assert_int_equal(batch->item_count, 0);
+	assert_int_equal(support_progress(batch, 0)->offset, 7);
+	support_end_batch(&support, batch, BATCH_COMMITTED);
+	support_no_batch(&support);
+	support_close(&support);
+}
+
 static void flow_take_request_beyond_the_memory_of_a_chat_is_internal(void **state)
 {
 	(void)state;
@@ -236,6 +261,7 @@ int main(void)
 		cmocka_unit_test(flow_take_same_offset_again_is_skipped),
 		cmocka_unit_test(flow_take_of_unknown_partition_leaves_the_record),
 		cmocka_unit_test(flow_take_gap_is_committed_without_replies),
+		cmocka_unit_test(flow_pass_to_the_logs_end_is_committed),
 		cmocka_unit_test(flow_take_request_beyond_the_memory_of_a_chat_is_internal),
 		cmocka_unit_test(flow_take_body_beyond_its_bound_is_internal),
 		cmocka_unit_test(flow_notice_words_are_all_there),

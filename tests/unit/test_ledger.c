@@ -186,6 +186,41 @@ static void ledger_huge_jump_over_something_open_waits(void **state)
 	ledger_free(ledger);
 }
 
+/* Marks of transactions lie at the end of a log, and no record comes behind them. */
+static void ledger_pass_counts_what_was_not_taken_as_done(void **state)
+{
+	(void)state;
+	struct ledger *ledger = ledger_new(5);
+	ledger_pass(ledger, 9);
+	assert_figures(ledger, 9, 0, 0);
+	ledger_pass(ledger, 3);
+	assert_figures(ledger, 9, 0, 0);
+	take_all(ledger, 9, 11);
+	ledger_pass(ledger, 20);
+	assert_figures(ledger, 9, 9, 2);
+	finish(ledger, 10);
+	assert_figures(ledger, 9, 10, 1);
+	assert_int_equal(ledger_take(ledger, 20), STATUS_OK);
+	finish(ledger, 9);
+	assert_figures(ledger, 20, 0, 1);
+	ledger_free(ledger);
+}
+
+static void ledger_pass_beyond_the_window_waits_for_it(void **state)
+{
+	(void)state;
+	struct ledger *ledger = ledger_new(0);
+	take_all(ledger, 0, 1);
+	ledger_pass(ledger, 3 * LEDGER_WINDOW);
+	assert_figures(ledger, 0, LEDGER_WINDOW - 1, 1);
+	assert_false(ledger_has_room(ledger));
+	finish(ledger, 0);
+	assert_figures(ledger, LEDGER_WINDOW, 0, 0);
+	ledger_pass(ledger, 3 * LEDGER_WINDOW);
+	assert_figures(ledger, 3 * LEDGER_WINDOW, 0, 0);
+	ledger_free(ledger);
+}
+
 /* Restored bits lie in the way of the jump: they must neither stop it nor be counted for what comes later. */
 static void ledger_huge_jump_over_restored_bits_is_taken(void **state)
 {
@@ -350,6 +385,8 @@ int main(void)
 		cmocka_unit_test(ledger_jump_counts_as_done),
 		cmocka_unit_test(ledger_huge_jump_with_nothing_open_is_taken),
 		cmocka_unit_test(ledger_huge_jump_over_something_open_waits),
+		cmocka_unit_test(ledger_pass_counts_what_was_not_taken_as_done),
+		cmocka_unit_test(ledger_pass_beyond_the_window_waits_for_it),
 		cmocka_unit_test(ledger_huge_jump_over_restored_bits_is_taken),
 		cmocka_unit_test(ledger_window_full_then_moving),
 		cmocka_unit_test(ledger_window_full_text_fits_and_comes_back),

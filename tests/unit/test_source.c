@@ -163,6 +163,30 @@ static void fd_newRecord_wakes(void **state)
 	close_member(member);
 }
 
+static void take_end_isToldOnceAndHidesNoRecord(void **state)
+{
+	struct fixture *fixture = *state;
+	fixture_produce(fixture, 3, "k", "v");
+	struct member *member = open_assigned(fixture);
+	int64_t end = -1;
+	record_free(take(member, 3));
+	struct record *record = NULL;
+	wait_until(source_take_end(member->source, 3, &end),
+		(turn(member), assert_int_equal(source_take(member->source, 3, &record), STATUS_EMPTY)));
+	assert_int_equal(end, 1);
+	assert_false(source_take_end(member->source, 3, &end));
+	/* More comes while the news of the end may lie in the queue before it. */
+	for (int i = 1; i <= 5; i++) {
+		fixture_produce(fixture, 3, "k", "v");
+		record = take(member, 3);
+		assert_int_equal(record->offset, i);
+		record_free(record);
+	}
+	assert_false(source_take_end(member->source, PARTITIONS + 1, &end));
+	assert_false(source_take_end(member->source, -1, &end));
+	close_member(member);
+}
+
 static char *long_metadata(void)
 {
 	char *text = malloc(METADATA_SIZE);
@@ -245,6 +269,7 @@ int main(void)
 		mock_test(take_records_areWholeCopies),
 		mock_test(take_fullPartition_othersFlow),
 		mock_test(fd_newRecord_wakes),
+		mock_test(take_end_isToldOnceAndHidesNoRecord),
 		mock_test(commit_metadata_comesBackWhole),
 		mock_test(assign_explicitStart_isHonoured),
 		mock_test(open_assigned_hasIdentityAndOnlyItsPartitions),

@@ -114,6 +114,10 @@ bool flow_wants(const struct flow *flow, int32_t partition);
  * partition is not assigned): the caller still owns it. Only after flow_wants(). */
 NODISCARD enum status flow_take(struct flow *flow, struct record *record, struct instant now);
 
+/* There is nothing more to be read of partition `id` before `end`: what lies there and was not taken is no request, but the
+ * mark of a transaction, or was taken back with one. Lets the progress go on to the log's end. */
+void flow_pass(struct flow *flow, int32_t id, int64_t end, struct instant now);
+
 /* The next attempt to start; hand it to the upstream. STATUS_EMPTY: none now. */
 NODISCARD enum status flow_next_call(struct flow *flow, struct instant now, struct call **out_call);
 

@@ -206,6 +206,17 @@ enum status flow_take(struct flow *flow, struct record *record, struct instant n
 	return STATUS_OK;
 }
 
+void flow_pass(struct flow *flow, int32_t id, int64_t end, struct instant now)
+{
+	struct flow_partition_state *partition = flow_partition(flow, id);
+	if (partition == NULL || flow->is_draining) return;
+	ASSERT(partition->held == NULL);
+	int64_t watermark = ledger_watermark(partition->ledger);
+	ledger_pass(partition->ledger, end);
+	if (ledger_watermark(partition->ledger) != watermark) flow_mark_dirty(flow, partition, now.mono_ms);
+	flow_check(flow);
+}
+
 void flow_take_held(struct flow *flow, struct flow_partition_state *partition, struct instant now)
 {
 	ASSERT(partition == flow_partition(flow, partition->id));

@@ -153,6 +153,14 @@ enum status ledger_take(struct ledger *ledger, int64_t offset)
 	return STATUS_NOT_FOUND;
 }
 
+void ledger_pass(struct ledger *ledger, int64_t end)
+{
+	ASSERT(end >= 0);
+	check(ledger);
+	if (ledger->next < end) skip_to(ledger, end);
+	check(ledger);
+}
+
 bool ledger_has_room(const struct ledger *ledger)
 {
 	ASSERT(ledger != NULL);

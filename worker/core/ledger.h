@@ -44,6 +44,9 @@ NODISCARD enum status ledger_restore(struct ledger *ledger, struct bytes text, i
  * record and try again when something was adopted. Jumps over offsets count as done. */
 NODISCARD enum status ledger_take(struct ledger *ledger, int64_t offset);
 
+/* There is nothing to read before `end` any more: what was not taken there counts as done, as far as the window reaches. */
+void ledger_pass(struct ledger *ledger, int64_t end);
+
 /* The next offset that would be read fits into the window. */
 bool ledger_has_room(const struct ledger *ledger);
 

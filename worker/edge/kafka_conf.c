@@ -33,6 +33,7 @@ static const struct fixed_property FIXED[] = {
 	{ FOR_CONSUMER, false, "isolation.level", "read_committed" },
 	{ FOR_CONSUMER, false, "partition.assignment.strategy", "cooperative-sticky" },
 	{ FOR_CONSUMER, false, "auto.offset.reset", "error" },
+	{ FOR_CONSUMER, false, "enable.partition.eof", "true" },
 	{ FOR_CONSUMER, false, "fetch.wait.max.ms", "50" },
 	{ FOR_CONSUMER, false, "fetch.error.backoff.ms", "100" },
 	/* With detached queues these count for each partition. */

@@ -81,6 +81,11 @@ NODISCARD enum status source_serve(struct source *source);
  * STATUS_NO_MEMORY: the record stays and is given next time. The caller owns the record. */
 NODISCARD enum status source_take(struct source *source, int32_t partition, struct record **out_record);
 
+/* Whether the end of the partition's log was reached since the last call, and where it lies: there is nothing more to take
+ * before it, although the last record may lie well before it (marks of transactions, and what was taken back with them,
+ * are never given). Ask when source_take() says STATUS_EMPTY. */
+bool source_take_end(struct source *source, int32_t partition, int64_t *out_end);
+
 /* Assigned partitions, for walking; borrowed until the next source_serve(). */
 const int32_t *source_partitions(const struct source *source, size_t *out_count);
 

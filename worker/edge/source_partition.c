@@ -24,7 +24,7 @@ enum status source_slot_reserve(struct source *source, int32_t partition)
 	struct source_slot *slots = realloc(source->slots, count * sizeof(*slots));
 	if (slots == NULL) return STATUS_NO_MEMORY;
 	for (size_t i = source->slot_count; i < count; i++)
-		slots[i] = (struct source_slot){ .state = SOURCE_SLOT_FREE };
+		slots[i] = (struct source_slot){ .state = SOURCE_SLOT_FREE, .end = -1 };
 	source->slots = slots;
 	source->slot_count = count;
 	return STATUS_OK;
@@ -54,7 +54,7 @@ void source_slot_close(struct source *source, int32_t partition)
 		rd_kafka_queue_io_event_enable(slot->queue, -1, NULL, 0);
 		rd_kafka_queue_destroy(slot->queue);
 	}
-	*slot = (struct source_slot){ .state = SOURCE_SLOT_FREE };
+	*slot = (struct source_slot){ .state = SOURCE_SLOT_FREE, .end = -1 };
 }
 
 void source_list_partitions(struct source *source)
@@ -68,7 +68,6 @@ void source_list_partitions(struct source *source)
 
 static void note_error(struct source *source, struct source_slot *slot, const rd_kafka_message_t *message)
 {
-	if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) return;
 	if (message->err != RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
 		log_event(source->log, LOG_LEVEL_WARN, "partition cannot be read",
 			LOG_FIELDS(log_int("partition", message->partition),
@@ -130,13 +129,34 @@ static struct record *copy_message(struct source *source, const rd_kafka_message
 	return record_new(&record);
 }
 
+/* The next message that is not only the news of the log's end, which must not hide what comes behind it. */
+static rd_kafka_message_t *next_message(struct source_slot *slot)
+{
+	rd_kafka_message_t *message = rd_kafka_consume_queue(slot->queue, 0);
+	while (message != NULL && message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+		slot->end = message->offset;
+		rd_kafka_message_destroy(message);
+		message = rd_kafka_consume_queue(slot->queue, 0);
+	}
+	return message;
+}
+
+bool source_take_end(struct source *source, int32_t partition, int64_t *out_end)
+{
+	struct source_slot *slot = source_slot_find(source, partition);
+	if (slot == NULL || slot->state != SOURCE_SLOT_OWNED || slot->end < 0) return false;
+	*out_end = slot->end;
+	slot->end = -1;
+	return true;
+}
+
 enum status source_take(struct source *source, int32_t partition, struct record **out_record)
 {
 	struct source_slot *slot = source_slot_find(source, partition);
 	if (slot == NULL || slot->state != SOURCE_SLOT_OWNED) return STATUS_NOT_FOUND;
 	rd_kafka_message_t *message = slot->held;
 	slot->held = NULL;
-	if (message == NULL) message = rd_kafka_consume_queue(slot->queue, 0);
+	if (message == NULL) message = next_message(slot);
 	if (message == NULL) return STATUS_EMPTY;
 	if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
 		note_error(source, slot, message);

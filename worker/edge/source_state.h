@@ -20,6 +20,7 @@ struct source_slot {
 	enum source_slot_state state;
 	rd_kafka_queue_t *queue;  /* owned while OWNED or LEAVING */
 	rd_kafka_message_t *held; /* owned; could not be copied and is given next time */
+	int64_t end;              /* all before it was given; -1 = not known, or told */
 	bool needs_restart;       /* its offset is gone from the log */
 };
 
