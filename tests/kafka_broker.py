@@ -49,6 +49,7 @@ FAST = {
     "group.consumer.session.timeout.ms": "1500",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
+    "log.cleaner.backoff.ms": "500",
     "log.cleaner.dedupe.buffer.size": "2097152",
     "num.io.threads": "4",
     "num.network.threads": "2",
