@@ -94,9 +94,14 @@ static enum status decide_chat(struct exchange *exchange, const struct standin_r
 	if (status != STATUS_OK || serving.timing.deltas < 1 || serving.timing.deltas > STANDIN_DELTAS_MAX)
 		return standin_plan_init_error(&exchange->plan, 400, "The script in the chat has a mistake.");
 	exchange->is_chat = true;
+	desk->open++;
 	status = standin_plan_init(&exchange->plan, request, &serving);
 	if (status != STATUS_OK) return status;
-	standin_journal_note(desk->journal, request, &exchange->plan, serving.behaviour, desk->now.wall_ms);
+	const struct standin_journal_entry entry = { .plan = &exchange->plan,
+		.behaviour = serving.behaviour,
+		.wall_ms = desk->now.wall_ms,
+		.open = desk->open };
+	standin_journal_note(desk->journal, request, &entry);
 	return STATUS_OK;
 }
 
@@ -260,6 +265,7 @@ void exchange_completed(
 	struct exchange *done = *exchange;
 	(void)connection;
 	if (done == NULL) return;
+	if (done->is_chat) mine->open--;
 	if (how == MHD_REQUEST_TERMINATED_COMPLETED_OK && done->is_chat && done->plan.status == STATUS_CODE_OK)
 		atomic_fetch_add(&mine->answers, 1);
 	heap_remove(&mine->waiting, &done->node);

@@ -26,6 +26,7 @@ struct standin_desk {
 	struct standin_journal *journal; /* NULL = none */
 	struct random random;
 	struct instant now; /* of this turn of the loop */
+	size_t open;        /* chat requests that are being served */
 	bool is_closing;    /* who wakes now closes its connection */
 	atomic_uint_fast64_t requests;
 	atomic_uint_fast64_t answers;

@@ -67,18 +67,19 @@ static struct bytes shortened(struct bytes text)
 }
 
 void standin_journal_note(struct standin_journal *journal, const struct standin_request *request,
-	const struct standin_plan *plan, enum behaviour behaviour, int64_t wall_ms)
+	const struct standin_journal_entry *entry)
 {
 	if (journal == NULL) return;
 	const struct hash_key key = { .k0 = 0, .k1 = 0 };
 	struct buffer *lines = &journal->lines;
 	if (lines->size > JOURNAL_FLUSH_AT) standin_journal_flush(journal);
-	buffer_append_format(lines, "{\"ms\":%" PRId64 ",\"model\":", wall_ms);
+	buffer_append_format(lines, "{\"ms\":%" PRId64 ",\"model\":", entry->wall_ms);
 	buffer_append_json_string(lines, request->model);
 	buffer_append_format(lines, ",\"stream\":%s,\"messages\":%zu,\"text\":", request->is_stream ? "true" : "false",
 		request->message_count);
 	buffer_append_json_string(lines, shortened(request->text));
 	buffer_append_format(lines,
-		",\"hash\":\"%016" PRIx64 "\",\"behaviour\":\"%s\",\"status\":%d,\"generation\":\"%s\"}\n",
-		hash_keyed(key, request->text), behaviour_word(behaviour), plan->status, plan->generation_id);
+		",\"hash\":\"%016" PRIx64 "\",\"behaviour\":\"%s\",\"status\":%d,\"generation\":\"%s\",\"open\":%zu}\n",
+		hash_keyed(key, request->text), behaviour_word(entry->behaviour), entry->plan->status,
+		entry->plan->generation_id, entry->open);
 }

@@ -46,6 +46,7 @@ def test_journal_has_one_line_for_each_chat(journaled) -> None:
     ]
     assert all(abs(line["ms"] / 1000 - time.time()) < 60 and line["messages"] == 1 for line in lines)
     assert len({line["hash"] for line in lines}) == len({line["generation"] for line in lines}) == 3
+    assert lines[0]["open"] == 1 and all(line["open"] <= 3 for line in lines)
 
 
 def test_journal_is_appended_to_and_cuts_long_texts(tmp_path) -> None:
