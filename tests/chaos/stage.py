@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import harness
+from frame_proxy import END_TXN, HOLD, HOLD_ASIDE, PRODUCE, RESPONSE, TXN_OFFSET_COMMIT, Frame, FrameProxy, Rule
 from harness import Producer, Sent, Site, chat, read_replies, until
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-WITHOUT_E1 = harness.BUILD / "tests/chaos/chat-worker-without-e1"
+# The worker with crash points (CHAT_CRASH) and with planted bugs (CHAT_PLANT); see CMakeLists.txt.
+CRASH = harness.BUILD / "tests/chaos/chat-worker-crash"
+PLANTED = harness.BUILD / "tests/chaos/chat-worker-planted"
 
 
 @dataclass
@@ -35,6 +38,7 @@ class Load:
         self.sent: list[Sent] = []
         self.failure: BaseException | None = None
         self._number = 0
+        self._name = site.name
         self._producer = Producer(site)
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load")
@@ -58,7 +62,7 @@ class Load:
                 raise
 
     def _chat(self, number: int) -> dict[str, Any]:
-        return chat(f"r{number}", f"c{number * 7919 % self.conversations}", f"chat {number}")
+        return chat(f"r{number}", f"c{number * 7919 % self.conversations}", f"{self._name} chat {number}")
 
     def stop(self) -> list[Sent]:
         """All that Kafka is known to have taken. What it may or may not have taken is an error unless tolerated."""
@@ -97,3 +101,32 @@ def finish(site: Site, load: Load, replies: harness.Replies, timeout_s: float = 
     verdict = harness.judge(sent, read_replies(site))
     verdict.assert_clean()
     return verdict
+
+
+def late_copy(proxy: FrameProxy, key: int) -> tuple[Rule, Rule]:
+    """A request is held, its connection breaks, its second copy wins, and the transaction after it is half done:
+    records written, offsets on their way. Returns the held request and what holds the next transaction."""
+    stray = proxy.add(Rule(key, HOLD, when=lambda frame: key != END_TXN or frame.commits()))
+    stray.wait()
+    begun = time.monotonic()
+    stray.cut_client()
+    until("the second copy has won", lambda: proxy.frames(END_TXN, RESPONSE, "pass", begun))
+    half_done = proxy.add(Rule(TXN_OFFSET_COMMIT, HOLD_ASIDE))
+    half_done.wait()
+    last_end = max(at for at, _, frame in list(proxy.seen) if (frame.api_key, frame.side) == (END_TXN, RESPONSE))
+    until("its records are written", lambda: proxy.frames(PRODUCE, RESPONSE, "pass", last_end))
+    return stray, half_done
+
+
+def arrived(proxy: FrameProxy, stray: Rule) -> list[Frame]:
+    """Answers to what was held and has lost its client, whatever they say."""
+    held = stray.hits[0]
+    return [frame for _, _, frame in list(proxy.seen)
+            if (frame.side, frame.connection, frame.correlation_id) == (RESPONSE, held.connection, held.correlation_id)]
+
+
+def let_it_arrive(proxy: FrameProxy, stray: Rule) -> int:
+    """The held copy goes on; returns the error of the broker's answer to it."""
+    stray.release()
+    answer, = until("the broker has answered the held copy", lambda: arrived(proxy, stray))
+    return answer.error()

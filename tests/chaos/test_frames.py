@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 
 import harness
 import pytest
-import stage
 from frame_proxy import (
     ADD_OFFSETS,
     ADD_PARTITIONS,
@@ -25,12 +24,11 @@ from frame_proxy import (
     REQUEST,
     RESPONSE,
     TXN_OFFSET_COMMIT,
-    Frame,
     FrameProxy,
     Rule,
 )
 from harness import Worker, until
-from stage import Load, finish, open_ends
+from stage import PLANTED, Load, arrived, finish, late_copy, let_it_arrive, open_ends
 
 STEPS = {ADD_PARTITIONS: "AddPartitions", ADD_OFFSETS: "AddOffsets", TXN_OFFSET_COMMIT: "TxnOffsetCommit"}
 FENCED = {22, 25, 47, 49, 90}  # of the group or of the producer
@@ -81,6 +79,7 @@ def test_end_txn_lost_with_its_connection_is_resolved_under_rule_e1(worker, load
     assert ends(worker) == BY_RULE_E1
 
 
+@pytest.mark.ci
 def test_end_txn_answer_that_never_comes_is_resolved_from_what_is_committed(worker, load, replies, site, proxy):
     rule = proxy.add(Rule(END_TXN, DROP, RESPONSE))
     rule.wait()
@@ -91,35 +90,6 @@ def test_end_txn_answer_that_never_comes_is_resolved_from_what_is_committed(work
 
 
 # K2
-
-
-def late_copy(proxy: FrameProxy, key: int) -> tuple[Rule, Rule]:
-    """A request is held, its connection breaks, its second copy wins, and the transaction after it is half done:
-    records written, offsets on their way. Returns the held request and what holds the next transaction."""
-    stray = proxy.add(Rule(key, HOLD, when=lambda frame: key != END_TXN or frame.commits()))
-    stray.wait()
-    begun = time.monotonic()
-    stray.cut_client()
-    until("the second copy has won", lambda: proxy.frames(END_TXN, RESPONSE, "pass", begun))
-    half_done = proxy.add(Rule(TXN_OFFSET_COMMIT, HOLD_ASIDE))
-    half_done.wait()
-    last_end = max(at for at, _, frame in list(proxy.seen) if (frame.api_key, frame.side) == (END_TXN, RESPONSE))
-    until("its records are written", lambda: proxy.frames(PRODUCE, RESPONSE, "pass", last_end))
-    return stray, half_done
-
-
-def arrived(proxy: FrameProxy, stray: Rule) -> list[Frame]:
-    """Answers to what was held and has lost its client, whatever they say."""
-    held = stray.hits[0]
-    return [frame for _, _, frame in list(proxy.seen)
-            if (frame.side, frame.connection, frame.correlation_id) == (RESPONSE, held.connection, held.correlation_id)]
-
-
-def let_it_arrive(proxy: FrameProxy, stray: Rule) -> int:
-    """The held copy goes on; returns the error of the broker's answer to it."""
-    stray.release()
-    answer, = until("the broker has answered the held copy", lambda: arrived(proxy, stray))
-    return answer.error()
 
 
 def test_end_txn_copy_that_arrives_in_the_next_transaction_is_fenced(worker, load, replies, site, proxy):
@@ -135,8 +105,8 @@ def test_end_txn_copy_that_arrives_in_the_next_transaction_is_fenced(worker, loa
 
 def test_end_txn_copy_that_arrives_in_the_next_transaction_makes_duplicates_without_rule_e1(
         make_worker, upstream, replies, site, proxy, monkeypatch):
-    monkeypatch.setattr(Worker, "program", stage.WITHOUT_E1)
-    worker = make_worker(upstream.url, **HASTY).start().wait_ready()
+    monkeypatch.setattr(Worker, "program", PLANTED)
+    worker = make_worker(upstream.url, environment={"CHAT_PLANT": "no-rule-e1"}, **HASTY).start().wait_ready()
     load = Load(site)
     try:
         replies.wait(10)
@@ -173,6 +143,7 @@ def test_step_lost_or_doubled_leaves_one_reply_each(worker, load, replies, site,
     assert ends(worker) == expected
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("key", STEPS, ids=STEPS.values())
 def test_step_held_for_a_while_only_delays(worker, load, replies, site, proxy, key):
     rule = proxy.add(Rule(key, HOLD))
@@ -184,6 +155,7 @@ def test_step_held_for_a_while_only_delays(worker, load, replies, site, proxy, k
     assert ends(worker) == UNTOUCHED
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("key", STEPS, ids=STEPS.values())
 def test_step_copy_that_arrives_in_the_next_transaction_changes_nothing(worker, load, replies, site, proxy, key):
     stray, half_done = late_copy(proxy, key)
@@ -195,6 +167,7 @@ def test_step_copy_that_arrives_in_the_next_transaction_changes_nothing(worker, 
     assert ends(worker) == BY_RULE_E1
 
 
+@pytest.mark.ci
 def test_offsets_answer_that_never_comes_is_given_up_in_time(worker, load, replies, site, proxy):
     proxy.add(Rule(TXN_OFFSET_COMMIT, DROP, RESPONSE)).wait()
     until("it goes on", committed_more(worker))
@@ -205,6 +178,7 @@ def test_offsets_answer_that_never_comes_is_given_up_in_time(worker, load, repli
 # K4
 
 
+@pytest.mark.ci
 def test_produce_held_past_the_end_of_its_transaction_writes_nothing_later(worker, load, replies, site, proxy):
     stray = proxy.add(Rule(PRODUCE, HOLD))
     stray.wait()
