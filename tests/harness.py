@@ -38,6 +38,7 @@ class Site:
 
     broker: Broker
     name: str = "chat"
+    partitions: int = PARTITIONS
 
     def __post_init__(self) -> None:
         self.bootstrap = self.broker.bootstrap
@@ -45,7 +46,8 @@ class Site:
         self.responses = f"{self.name}.responses"
         self.dead_letters = f"{self.name}.requests.dlq"
         self.group = f"{self.name}-worker"
-        self.broker.create_topics({self.requests: PARTITIONS, self.responses: PARTITIONS, self.dead_letters: 3})
+        self.broker.create_topics(
+            {self.requests: self.partitions, self.responses: self.partitions, self.dead_letters: 3})
 
     def settings(self) -> dict[str, Any]:
         return {
@@ -339,7 +341,7 @@ class Replies:
     def __init__(self, site: Site) -> None:
         self.consumer = KafkaConsumer(bootstrap_servers=site.bootstrap, isolation_level="read_committed",
                                       enable_auto_commit=False, fetch_max_wait_ms=50, max_poll_records=5000)
-        partitions = [TopicPartition(site.responses, p) for p in range(PARTITIONS)]
+        partitions = [TopicPartition(site.responses, p) for p in range(site.partitions)]
         self.consumer.assign(partitions)
         self.consumer.seek_to_beginning()
         self.all: list[Reply] = []

@@ -2,84 +2,39 @@
 
     I1   exactly one committed reply for each request record, none for anything else
     I2   the replies of a conversation come in the order of its requests, in one partition
-    I3   every reply says what the stand-in says to that request, or names a reason; what was aborted is not to be seen
+    I3   every reply is what the stand-in says to that request, or names a reason; what was aborted is not to be seen
     I4   a reply has its conversation as key and lies where Java's partitioner puts that key
     I5   committed progress never passes what has no reply yet, never goes back, and has reached the end
     I11  no transaction is open: the last stable offset is the high watermark, the coordinator knows of none
     I13  the workers' counters agree with the topics
 
-`read` dumps the topics with kafka-python, in both isolation levels; the rest is arithmetic without Kafka, so that the
-checker itself can be tested with histories that are wrong.
+and, of what the processes did meanwhile, those of conduct.py: I6 to I10, I12, I15.
+
+`read` dumps the topics with kafka-python, in both isolation levels, and what Kafka keeps for itself from its disk; the
+rest is arithmetic without Kafka, so that the checker itself can be tested with histories that are wrong.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import re
-import struct
-import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
+import conduct
 import harness
+import kafka_log
 import msgpack
-from harness import PARTITIONS, Reply, as_reply, read_topic
+import standin_text
+from harness import Reply, as_reply, read_topic
+from history import History, Place, Request, Verdict
 from kafka.partitioner.default import murmur2
 from stage import all_topics, open_ends
-
-Place = tuple[int, int]  # partition and offset of a request
 
 # The words that the wire's contract has for a request that was fine and could not be answered.
 REASONS = set(re.findall(r'ROW\(REASON_\w+, "(\w+)", FALLBACK', (harness.ROOT / "schemas/reason.h").read_text()))
 IDLE_STATES = {"Empty", "CompleteCommit", "CompleteAbort", "Dead"}
-
-
-@dataclass
-class Request:
-    place: Place
-    request_id: str
-    conversation: str
-    text: str
-    timestamp_ms: int
-
-
-@dataclass
-class Commit:
-    """Progress of one partition as a transaction committed it."""
-
-    partition: int
-    offset: int
-    finished: list[int]  # offsets above `offset`
-    time_ms: int
-
-
-@dataclass
-class History:
-    requests: list[Request]
-    acknowledged: set[Place]
-    replies: list[Reply]  # read_committed
-    all_replies: set[Place]  # places in the response topic that hold a record, read_uncommitted
-    commits: list[Commit]  # in the order of the log
-    ends: dict[int, int]  # of the request topic
-    open_ends: dict[str, tuple[int, int]]
-    transactions: dict[str, str]  # transactional id → state
-    calls: list[dict[str, Any]]  # the stand-in's journal
-    counted: int = 0  # replies that ended or running workers have told of: a part of all
-    calm: tuple[int, int] = (0, 0)  # requests sent while nothing was broken, and what the workers' counters grew by
-
-
-@dataclass
-class Verdict:
-    invariant: str
-    figure: str
-    wrong: list[str] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        shown = "".join(f"\n      {line}" for line in self.wrong[:5])
-        return f"{self.invariant:4} {'holds ' if not self.wrong else 'BROKEN'} {self.figure}{shown}"
 
 
 def answers(history: History) -> dict[Place, list[Reply]]:
@@ -127,8 +82,8 @@ def says_what_it_should(reply: Reply, request: Request) -> str | None:
         reason = (body["error"] or {}).get("reason")
         return None if reason in REASONS else f"is {body['outcome']} for the reason {reason}"
     content = body["message"]["content"]
-    if not content.startswith(f"You wrote: {request.text} | {body['model']} answers:"):
-        return f"says {content[:60]!r} to {request.text!r}"
+    if content != standin_text.answer(request.text, body["model"]):
+        return f"says {content[-60:]!r} to {request.text!r}"
     return None
 
 
@@ -156,7 +111,7 @@ def check_keys(history: History) -> Verdict:
     wrong = []
     for reply in history.replies:
         key = conversations.get(reply.source, "").encode()
-        home = (murmur2(key) & 0x7FFFFFFF) % PARTITIONS
+        home = (murmur2(key) & 0x7FFFFFFF) % history.partitions
         if reply.key != key:
             wrong.append(f"the reply to {reply.source} has key {reply.key!r}, not {key!r}")
         elif reply.partition != home:
@@ -172,6 +127,8 @@ def check_progress(history: History) -> Verdict:
         by_partition[request.place[0]].append(request.place[1])
     wrong, covered, reached = [], 0, dict.fromkeys(history.ends, 0)
     for commit in history.commits:
+        if commit.strange:
+            wrong.append(f"partition {commit.partition}: {commit.strange}")
         before = reached.get(commit.partition, 0)
         if commit.offset < before:
             wrong.append(f"partition {commit.partition} goes back from {before} to {commit.offset}")
@@ -205,8 +162,8 @@ def check_conservation(history: History) -> Verdict:
                           f"{len(history.calls)} model calls, {again} made again", wrong)
 
 
-CHECKS = (check_one_reply_each, check_order, check_content, check_keys, check_progress, check_no_open_transaction,
-          check_conservation)
+CHECKS = (check_one_reply_each, check_order, check_content, check_keys, check_progress, *conduct.BEFORE_11,
+          check_no_open_transaction, conduct.check_zombies, check_conservation, conduct.check_exits)
 
 
 def check(history: History) -> list[Verdict]:
@@ -216,46 +173,6 @@ def check(history: History) -> list[Verdict]:
 # From Kafka to a history.
 
 
-def decode_finished(metadata: str, offset: int) -> list[int]:
-    """Finished offsets above the committed one, from the text beside it (see worker/core/ledger.h)."""
-    if not metadata:
-        return []
-    version, watermark, _, bitmap, _ = metadata.split(":")
-    assert version == "1" and int(watermark) == offset, f"strange progress at {offset}: {metadata[:60]}"
-    data = base64.urlsafe_b64decode(bitmap + "=" * (-len(bitmap) % 4))
-    return [offset + 8 * i + bit for i, byte in enumerate(data) for bit in range(8) if byte >> bit & 1]
-
-
-def short_text(data: bytes, at: int) -> tuple[str, int]:
-    size = struct.unpack_from(">h", data, at)[0]
-    return data[at + 2 : at + 2 + size].decode(), at + 2 + size
-
-
-def compact_text(data: bytes, at: int) -> tuple[str, int]:
-    """A text whose size, plus one, is a varint."""
-    size = shift = 0
-    while True:
-        size |= (data[at] & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if data[at - 1] < 0x80:
-            return data[at : at + size - 1].decode(), at + size - 1
-
-
-def parse_commit(key: bytes, value: bytes | None, group: str, topic: str) -> Commit | None:
-    """A record of __consumer_offsets, when it is a commit of this group for this topic."""
-    if value is None or struct.unpack_from(">h", key)[0] not in (0, 1):
-        return None
-    of_group, at = short_text(key, 2)
-    of_topic, at = short_text(key, at)
-    if (of_group, of_topic) != (group, topic):
-        return None
-    partition = struct.unpack_from(">i", key, at)[0]
-    version, offset = struct.unpack_from(">hq", value)
-    assert version in (3, 4), f"a commit of version {version}"
-    metadata, at = short_text(value, 14) if version == 3 else compact_text(value, 14)
-    return Commit(partition, offset, decode_finished(metadata, offset), struct.unpack_from(">q", value, at)[0])
-
-
 def as_request(record: Any) -> Request:
     body = json.loads(record.value) if record.value[:1] == b"{" else msgpack.unpackb(record.value)
     text = body["messages"][-1]["content"]
@@ -263,33 +180,30 @@ def as_request(record: Any) -> Request:
                    record.timestamp)
 
 
-def transaction_states(broker: harness.Broker) -> dict[str, str]:
-    """What Kafka's own tool says of each transactional id."""
-    done = subprocess.run(
-        broker._java("org.apache.kafka.tools.TransactionsCommand", "--bootstrap-server", broker.internal_bootstrap, "list"),
-        capture_output=True, text=True, timeout=60, check=True)
-    rows = [line.split() for line in done.stdout.splitlines()]
-    return {row[0]: row[-1] for row in rows if len(row) == 4 and row[0] != "TransactionalId"}
-
-
-def read(site: harness.Site, sent: Iterable[harness.Sent], calls: list[dict[str, Any]]) -> History:
-    """Everything that is there now; for a cluster that has come to rest."""
+def read(site: harness.Site, sent: Iterable[harness.Sent], calls: Iterable[dict[str, Any]],
+         coordinators: kafka_log.Coordinators | None = None, is_alone: bool = True) -> History:
+    """Everything that is there now, when the site has come to rest. `calls` may be of other sites, too, and unless it
+    `is_alone` others may still be at work on the same brokers."""
     requests = [as_request(record) for record in read_topic(site.bootstrap, site.requests)]
+    texts = {request.text for request in requests}
     seen = read_topic(site.bootstrap, site.responses, "read_uncommitted")
-    commits = [parse_commit(record.key, record.value, site.group, site.requests)
-               for record in read_topic(site.bootstrap, "__consumer_offsets") if record.key]
-    ends: dict[int, int] = {p: 0 for p in range(PARTITIONS)}
+    ends: dict[int, int] = dict.fromkeys(range(site.partitions), 0)
     for request in requests:
         ends[request.place[0]] = max(ends[request.place[0]], request.place[1] + 1)
-    states = transaction_states(site.broker)
+    coordinators = coordinators or kafka_log.Coordinators.read(site.broker.data)
+    own = {name: found for name, found in coordinators.transactions.items() if name.startswith(f"{site.name}-")}
     return History(
         requests=requests,
         acknowledged={(each.partition, each.offset) for each in sent},
         replies=[as_reply(record) for record in read_topic(site.bootstrap, site.responses)],
         all_replies={(record.partition, record.offset) for record in seen},
-        commits=[commit for commit in commits if commit is not None],
+        commits=coordinators.commits(site.group, site.requests),
         ends=ends,
-        open_ends=open_ends(site.bootstrap, all_topics(site)),
-        transactions={name: state for name, state in states.items() if name.startswith(f"{site.name}-")},
-        calls=calls,
+        open_ends=open_ends(site.bootstrap, all_topics(site)[: None if is_alone else -1]),
+        transactions={name: state for name, (_, state) in own.items()},
+        calls=[call for call in calls if call["text"] in texts],
+        partitions=site.partitions,
+        generations=coordinators.generations(site.group, site.requests),
+        writers={name.removeprefix(f"{site.name}-"): writer for name, (writer, _) in own.items()},
+        reply_writers=kafka_log.committed_writers(site.broker.data, site.responses),
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import harness
 import pytest
+from chaos_size import is_short
 from frame_proxy import FrameProxy
 from stage import ProxiedSite
 
@@ -15,6 +16,18 @@ from stage import ProxiedSite
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 _numbers = itertools.count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "ci: not in the cut that CHAOS_SIZE=short runs")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not is_short():
+        return
+    left_out = [item for item in items if item.get_closest_marker("ci")]
+    items[:] = [item for item in items if not item.get_closest_marker("ci")]
+    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")

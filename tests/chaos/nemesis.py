@@ -17,23 +17,14 @@ from dataclasses import dataclass, field
 
 from frame_proxy import CUT, DUPLICATE, HOLD, REQUEST, RESPONSE, TRANSACTIONAL, FrameProxy, Rule
 from harness import Broker, Worker
+from history import Drain, Exit, Fault
+from watch import drain, end_of, now_ms
 
 # Longer than the session (2 s) and the transaction (4 s) of the workers under test.
 ZOMBIE_S = 6.5
-DRAIN_S = 90.0
+DRAIN_S = 61.0  # as the workers are told
 # Records, dead letters among them; counted after their commit.
 COMMITTED = "messaging_client_sent_messages_total"
-
-
-@dataclass
-class Fault:
-    kind: str
-    begin_ms: int
-    end_ms: int = 0
-
-
-def now_ms() -> int:
-    return int(time.time() * 1000)
 
 
 class Starter:
@@ -68,7 +59,8 @@ class Crew:
     starter: Starter = field(default_factory=Starter)
     counted: int = 0
     restarts: dict[str, int] = field(default_factory=dict)
-    exits: list[str] = field(default_factory=list)  # ends that nobody caused
+    exits: list[Exit] = field(default_factory=list)
+    drains: list[Drain] = field(default_factory=list)
 
     def note(self, worker: Worker) -> None:
         """Keeps the counters of a life that is about to end."""
@@ -80,14 +72,14 @@ class Crew:
 
     def must_live(self, worker: Worker) -> None:
         assert worker.process is not None
-        code = worker.process.poll()
-        if code is not None:
-            self.exits.append(f"{worker.name} ended with {code}: {worker.tail()[-600:]}")
+        if worker.process.poll() is not None:
+            self.exits.append(end_of(worker, ""))
             self.starter.start(worker)
 
     def kill(self, worker: Worker, chance: random.Random) -> None:
         self.note(worker)
         worker.kill()
+        self.exits.append(end_of(worker, "kill -9"))
         time.sleep(chance.uniform(0, 1.5))
         self.starter.start(worker)
 
@@ -98,11 +90,12 @@ class Crew:
 
     def roll(self, worker: Worker, _: random.Random) -> None:
         self.note(worker)
-        worker.terminate()
-        code = worker.wait(DRAIN_S)
-        if code != 0:
-            self.exits.append(f"{worker.name} was to drain and ended with {code}: {worker.tail()[-600:]}")
+        self.leave(worker, "roll")
         self.starter.start(worker)
+
+    def leave(self, worker: Worker, cause: str) -> None:
+        self.drains.append(drain(worker, DRAIN_S))
+        self.exits.append(end_of(worker, cause))
 
 
 class Nemesis:
@@ -123,7 +116,7 @@ class Nemesis:
             self.crew.starter.serve(seconds, lambda: self.failure is not None)
         finally:
             self._is_stopping.set()
-            self.crew.starter.serve(DRAIN_S + 60, lambda: not any(thread.is_alive() for thread in self._threads))
+            self.crew.starter.serve(2 * DRAIN_S + 60, lambda: not any(thread.is_alive() for thread in self._threads))
             self.proxy.clear()
         assert not any(thread.is_alive() for thread in self._threads), "a lane hangs"
         if self.failure is not None:
@@ -137,8 +130,8 @@ class Nemesis:
         except BaseException as failure:
             self.failure = failure
 
-    def _do(self, kind: str, action: Callable[[], object]) -> None:
-        fault = Fault(kind, now_ms())
+    def _do(self, kind: str, action: Callable[[], object], worker: str = "") -> None:
+        fault = Fault(kind, now_ms(), worker=worker)
         action()
         fault.end_ms = now_ms()
         self.faults.append(fault)
@@ -148,7 +141,7 @@ class Nemesis:
         self.crew.must_live(worker)
         kind, action = chance.choices(
             [("kill -9", self.crew.kill), ("zombie", self.crew.freeze), ("roll", self.crew.roll)], [5, 2, 2])[0]
-        self._do(kind, lambda: action(worker, chance))
+        self._do(kind, lambda: action(worker, chance), worker.name)
 
     def _hurt_kafka(self, chance: random.Random) -> None:
         if len([fault for fault in self.faults if fault.kind not in ("kill -9", "zombie", "roll")]) == 4:
