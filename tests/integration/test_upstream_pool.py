@@ -114,6 +114,7 @@ def test_good_response_in_any_shape_is_an_answer(server: ScriptedServer, order: 
         ({"behaviour": "large"}, "upstream_invalid"),
         ({"behaviour": "large", "line": True}, "upstream_invalid"),
         ({"behaviour": "large_headers"}, "upstream_invalid"),
+        ({"behaviour": "large_headers", "lines": 1, "size": 1 << 20}, "upstream_invalid"),
         ({"behaviour": "error_event", "code": 502}, "upstream_error"),
         ({"behaviour": "error_event", "code": 429}, "rate_limited"),
         ({"behaviour": "plain", "body": {"error": {"code": 502, "message": "no"}}}, "upstream_error"),

@@ -377,6 +377,8 @@ static void end_of_each_code_as_in_the_table(void **state)
 		{ CURLE_HTTP2_STREAM, true, true, TRANSPORT_CUT },
 		{ CURLE_PARTIAL_FILE, true, true, TRANSPORT_CUT },
 		{ CURLE_OUT_OF_MEMORY, false, false, TRANSPORT_INTERNAL },
+		{ CURLE_OUT_OF_MEMORY, true, false, TRANSPORT_TOO_LARGE },
+		{ CURLE_OUT_OF_MEMORY, true, true, TRANSPORT_TOO_LARGE },
 		{ CURLE_FAILED_INIT, false, false, TRANSPORT_INTERNAL },
 		{ CURLE_NOT_BUILT_IN, false, false, TRANSPORT_INTERNAL },
 		{ (CURLcode)100, true, true, TRANSPORT_TOO_LARGE },

@@ -245,8 +245,8 @@ async def large(x: Exchange, size: int = 4 << 20, line: bool = False) -> None:
     await x.until_gone()
 
 
-async def large_headers(x: Exchange, lines: int = 200) -> None:
-    await x.send("HTTP/1.1 200 OK\r\n" + "".join(f"x-{i}: {'v' * 1000}\r\n" for i in range(lines)))
+async def large_headers(x: Exchange, lines: int = 200, size: int = 1000) -> None:
+    await x.send("HTTP/1.1 200 OK\r\n" + "".join(f"x-{i}: {'v' * size}\r\n" for i in range(lines)))
     await x.until_gone()
 
 

@@ -56,6 +56,8 @@ enum transport_end upstream_end_of(CURLcode code, bool sent, bool begun)
 {
 	enum transport_end end = upstream_end_in_table(code);
 	if (end == TRANSPORT_TIMEOUT && !sent) return TRANSPORT_CONNECT;
+	/* libcurl 7.88 says so of a header line longer than it takes, which is far likelier than a lack of memory. */
+	if (code == CURLE_OUT_OF_MEMORY && sent) return TRANSPORT_TOO_LARGE;
 	if (end == TRANSPORT_CLOSED && begun) return TRANSPORT_CUT;
 	return end;
 }

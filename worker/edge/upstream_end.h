@@ -11,7 +11,8 @@
 #include "worker/core/failure.h"
 
 /* `sent`: the request had begun to be sent, so a time-out is no longer one of connecting. `begun`: a status line had
- * come, so a connection that broke has cut a response. Codes that are not in the table are TRANSPORT_INTERNAL. */
+ * come, so a connection that broke has cut a response. A lack of memory is believed only before the request. Codes that
+ * are not in the table are TRANSPORT_INTERNAL. */
 enum transport_end upstream_end_of(CURLcode code, bool sent, bool begun);
 
 #endif
