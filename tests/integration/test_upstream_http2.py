@@ -63,3 +63,23 @@ def test_one_broken_stream_leaves_the_others_alone(server: Http2Server, certific
     done = run(server, certificates, *orders, streams=8, calls=80, concurrency=16, threads=1)
     assert [reason for i, reason in enumerate(reasons(done)) if i % 4 != 3] == [""] * 60
     assert {reason for i, reason in enumerate(reasons(done)) if i % 4 == 3} == {"stream_broken"}
+
+
+def test_connection_that_goes_silent_fails_its_calls_and_no_others(
+    server: Http2Server, certificates: Certificates
+) -> None:
+    orders = [{}, {"behaviour": "mute"}, {}, {}, {}]
+    done = run(server, certificates, *orders, threads=1, first_ms=800)
+    assert reasons(done) == ["", "timeout", "", "", ""]
+    assert server.connections == 2
+
+
+def test_slow_call_beside_others_that_are_heard_leaves_the_connection_alone(
+    server: Http2Server, certificates: Certificates
+) -> None:
+    orders = [{"pause_ms": 5000}, *([{"pause_ms": 100}] * 29)]
+    done = run(server, certificates, *orders, threads=1, concurrency=2, first_ms=1000)
+    assert reasons(done) == ["timeout", *([""] * 29)]
+    # Two calls at once found no connection; the later ones share one of the two, which serves to the end.
+    assert len({connection for connection, _ in server.requests[2:]}) == 1
+    assert server.connections == 2

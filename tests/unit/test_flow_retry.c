@@ -76,6 +76,40 @@ static void flow_retry_next_model_at_once(void **state)
 	support_close(&support);
 }
 
+/* One that may have ended because of its connection is not repeated on another old one. */
+static void flow_retry_after_silence_takes_a_new_connection(void **state)
+{
+	(void)state;
+	static const struct {
+		enum reason reason;
+		int http_status;
+		bool on_new_connection;
+	} cases[] = {
+		{ REASON_TIMEOUT, 0, true },
+		{ REASON_STREAM_BROKEN, 0, true },
+		{ REASON_TIMEOUT, 408, false },
+		{ REASON_OVERLOADED, 503, false },
+		{ REASON_CONNECT, 0, false },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct support support;
+		support_open(&support);
+		support_take_chat(&support, 0, 0, "c");
+		struct call *call = support_call(&support);
+		assert_false(call->on_new_connection);
+		support_fail_as(&support, call,
+			(struct failure){ .reason = cases[i].reason,
+				.action = FAILURE_ACTION_NEXT,
+				.http_status = cases[i].http_status,
+				.retry_after_ms = -1,
+				.maybe_sent = true });
+		call = support_call(&support);
+		assert_int_equal(call->on_new_connection, cases[i].on_new_connection);
+		support_answer(&support, call);
+		support_close(&support);
+	}
+}
+
 static void flow_retry_goes_before_those_who_have_not_been_called(void **state)
 {
 	(void)state;
@@ -335,6 +369,7 @@ int main(void)
 		cmocka_unit_test(flow_retry_wait_that_fits_is_kept),
 		cmocka_unit_test(flow_retry_wait_that_does_not_fit_is_the_next_model_at_once),
 		cmocka_unit_test(flow_retry_next_model_at_once),
+		cmocka_unit_test(flow_retry_after_silence_takes_a_new_connection),
 		cmocka_unit_test(flow_retry_goes_before_those_who_have_not_been_called),
 		cmocka_unit_test(flow_retry_refusal_asks_another_model_once),
 		cmocka_unit_test(flow_retry_reasoning_only_is_not_asked_again_of_the_same_model),

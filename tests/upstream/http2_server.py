@@ -4,7 +4,8 @@
         ...  # POST {"behaviour": "answer", "pause_ms": 50} to server.url + "/chat/completions"
 
 Behaviours: `answer`; `reset` (the stream is reset after the headers); `refused` (REFUSED_STREAM the first time);
-`goaway` (the connection is closed under the stream). `widest` is the largest number of streams that were open at once on
+`goaway` (the connection is closed under the stream); `mute` (nothing that comes on this connection is heard any more).
+`widest` is the largest number of streams that were open at once on
 one connection.
 """
 
@@ -66,6 +67,7 @@ class _Peer(asyncio.Protocol):
         self.http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
         self.bodies: dict[int, bytes] = {}
         self.open: set[int] = set()
+        self.is_muted = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -78,6 +80,8 @@ class _Peer(asyncio.Protocol):
         self.transport.write(self.http.data_to_send())
 
     def data_received(self, data: bytes) -> None:
+        if self.is_muted:
+            return
         for event in self.http.receive_data(data):
             if isinstance(event, h2.events.RequestReceived):
                 headers = {name.decode(): value.decode() for name, value in event.headers}
@@ -103,6 +107,8 @@ class _Peer(asyncio.Protocol):
         elif behaviour == "reset":
             self.http.send_headers(stream, [(":status", "200"), ("content-type", "text/event-stream")])
             self.end(stream, h2.errors.ErrorCodes.INTERNAL_ERROR)
+        elif behaviour == "mute":
+            self.is_muted = True
         elif behaviour == "goaway":
             self.http.send_headers(stream, [(":status", "200"), ("content-type", "text/event-stream")])
             self.http.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)

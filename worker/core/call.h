@@ -16,6 +16,7 @@ struct call {
 	int64_t first_content_due_ms; /* no content by then → TIMEOUT */
 	int64_t deadline_ms;          /* not ended by then → TIMEOUT */
 	int64_t stall_ms;             /* longest pause between pieces of content */
+	bool on_new_connection; /* none that was used before: the attempt before this one may have ended because of it */
 
 	/* Set by the upstream thread. */
 	struct arena *arena; /* owned; holds what `result` points at */

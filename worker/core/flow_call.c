@@ -114,6 +114,14 @@ static struct flow_slot *slot_of(const struct flow *flow, uint64_t id)
 	return &flow->slots[id % flow->options.in_flight_max];
 }
 
+/* Nothing came back, or not all of it: the connection may have been the reason, and those beside it may be no better. */
+static bool doubts_connections(const struct job *job)
+{
+	ASSERT(job->retry.attempts >= 0);
+	if (job->retry.attempts == 0 || job->failure.http_status != 0) return false;
+	return job->failure.reason == REASON_TIMEOUT || job->failure.reason == REASON_STREAM_BROKEN;
+}
+
 /* Gives the call to a free slot and the job to the call. */
 static void start(struct flow *flow, struct job *job, struct call *call, struct instant now)
 {
@@ -131,6 +139,7 @@ static void start(struct flow *flow, struct job *job, struct call *call, struct 
 	call->deadline_ms = job->deadline_ms;
 	call->first_content_due_ms = flow_pace_first_content_due(flow, job, flow_guard_number(flow, job), now);
 	call->stall_ms = flow->options.stall_ms;
+	call->on_new_connection = doubts_connections(job);
 	job->call_id = call->id;
 	job->call_ms = now.mono_ms;
 	job->retry.attempts++;

@@ -25,7 +25,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void
 	uint32_t events = 0;
 	if (what == CURL_POLL_IN || what == CURL_POLL_INOUT) events |= EPOLLIN;
 	if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT) events |= EPOLLOUT;
-	upstream_sockets_want(multi->set->sockets, fd, events, multi);
+	upstream_sockets_want(multi->set->sockets, fd, events, multi, multi->set->now->mono_ms);
 	return 0;
 }
 

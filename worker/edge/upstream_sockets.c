@@ -3,13 +3,15 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/assertion.h"
 
-enum { SOCKETS_COUNT_FIRST = 128 };
+enum { SOCKETS_COUNT_FIRST = 128, SURPLUS_SIZE = 4096, SURPLUS_READS_MAX = 16 };
 
 enum status upstream_sockets_open(struct upstream_sockets *sockets)
 {
@@ -74,12 +76,14 @@ static void sockets_register(struct upstream_sockets *sockets, int fd, uint32_t 
 	socket->watched = result == 0 ? events : 0;
 }
 
-void upstream_sockets_want(struct upstream_sockets *sockets, int fd, uint32_t events, struct upstream_multi *multi)
+void upstream_sockets_want(
+	struct upstream_sockets *sockets, int fd, uint32_t events, struct upstream_multi *multi, int64_t now_ms)
 {
 	if (sockets_reserve(sockets, fd) != STATUS_OK) return;
 	struct upstream_socket *socket = &sockets->table[fd];
 	socket->wanted = events;
 	socket->multi = multi;
+	socket->idle_ms = now_ms;
 	bool stays = events == 0 && socket->is_connection && socket->watched == EPOLLIN;
 	if (!stays) sockets_register(sockets, fd, events);
 }
@@ -118,4 +122,62 @@ int upstream_sockets_ready(
 	sockets_register(sockets, fd, 0);
 	if (socket->is_connection) *out_multi = socket->multi;
 	return 0;
+}
+
+/* 0 when it has none (any more). */
+static int local_port_of(int fd)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} address = { 0 };
+	socklen_t size = sizeof(address);
+	if (getsockname(fd, &address.any, &size) != 0) return 0;
+	if (address.any.sa_family == AF_INET) return ntohs(address.v4.sin_port);
+	return address.any.sa_family == AF_INET6 ? ntohs(address.v6.sin6_port) : 0;
+}
+
+int upstream_sockets_find(struct upstream_sockets *sockets, int local_port)
+{
+	ASSERT(local_port > 0);
+	for (size_t fd = 0; fd < sockets->count; fd++) {
+		struct upstream_socket *socket = &sockets->table[fd];
+		if (!socket->is_connection) continue;
+		if (socket->local_port == 0) socket->local_port = local_port_of((int)fd);
+		if (socket->local_port == local_port) return (int)fd;
+	}
+	return -1;
+}
+
+void upstream_sockets_hear(struct upstream_sockets *sockets, int fd, int64_t now_ms)
+{
+	ASSERT(fd >= 0 && (size_t)fd < sockets->count);
+	sockets->table[fd].heard_ms = now_ms;
+}
+
+int64_t upstream_sockets_heard_ms(const struct upstream_sockets *sockets, int fd)
+{
+	ASSERT(fd >= 0 && (size_t)fd < sockets->count);
+	return sockets->table[fd].heard_ms;
+}
+
+void upstream_sockets_break(struct upstream_sockets *sockets, int fd)
+{
+	ASSERT(fd >= 0 && (size_t)fd < sockets->count);
+	if (!sockets->table[fd].is_connection) return;
+	if (shutdown(fd, SHUT_RDWR) != 0) return;
+	/* libcurl peeks before it uses a connection again, and takes bytes that wait for a sign of life. */
+	char surplus[SURPLUS_SIZE];
+	for (int i = 0; i < SURPLUS_READS_MAX && recv(fd, surplus, sizeof(surplus), MSG_DONTWAIT) > 0; i++)
+		continue;
+}
+
+void upstream_sockets_break_idle(struct upstream_sockets *sockets, int64_t since_ms)
+{
+	for (size_t fd = 0; fd < sockets->count; fd++) {
+		const struct upstream_socket *socket = &sockets->table[fd];
+		if (socket->is_connection && socket->wanted == 0 && socket->idle_ms <= since_ms)
+			upstream_sockets_break(sockets, (int)fd);
+	}
 }

@@ -6,6 +6,10 @@
  * peer has closed it, and only then it is taken out. That is safe because libcurl closes connections through
  * upstream_sockets_closing(). Other descriptors (those of its resolver) are followed to the letter.
  *
+ * A connection over which nothing comes any more looks like any other to libcurl, which would go on using it: over HTTP/2
+ * until the kernel gives it up, minutes later. So it is known here when a response was last heard over it, and it can be
+ * broken: shut down in both directions, which libcurl then meets as its end, also before it would use it again.
+ *
  * Owner and thread: the upstream thread that embeds it. Nothing blocks but upstream_sockets_wait(). The table grows
  * with the highest descriptor, so it is bounded by the limit of open files. */
 #ifndef WORKER_EDGE_UPSTREAM_SOCKETS_H
@@ -25,6 +29,9 @@ struct upstream_socket {
 	uint32_t wanted;              /* EPOLLIN | EPOLLOUT as libcurl asked; 0 = nobody waits */
 	uint32_t watched;             /* what the epoll knows; 0 = not in it */
 	bool is_connection;           /* closed through upstream_sockets_closing() */
+	int local_port;               /* 0 = not looked up yet */
+	int64_t heard_ms;             /* when a response last went on, of those that are told to be heard; 0 = never */
+	int64_t idle_ms;              /* since when nobody waits */
 };
 
 struct upstream_sockets {
@@ -51,7 +58,23 @@ struct upstream_multi *upstream_sockets_closing(struct upstream_sockets *sockets
 
 /* libcurl wants to hear of `events` (EPOLLIN, EPOLLOUT, both; 0 = of nothing any more). What cannot be watched for lack
  * of memory is left to the watchdogs. */
-void upstream_sockets_want(struct upstream_sockets *sockets, int fd, uint32_t events, struct upstream_multi *multi);
+void upstream_sockets_want(
+	struct upstream_sockets *sockets, int fd, uint32_t events, struct upstream_multi *multi, int64_t now_ms);
+
+/* The connection with this local port; -1 when there is none. */
+int upstream_sockets_find(struct upstream_sockets *sockets, int local_port);
+
+/* A response went on over this connection. */
+void upstream_sockets_hear(struct upstream_sockets *sockets, int fd, int64_t now_ms);
+
+/* When one last did; 0 = never. */
+int64_t upstream_sockets_heard_ms(const struct upstream_sockets *sockets, int fd);
+
+/* Breaks a connection, for all that use it. What has come over it and was not read is lost. */
+void upstream_sockets_break(struct upstream_sockets *sockets, int fd);
+
+/* Breaks the connections that nobody has used since this time. */
+void upstream_sockets_break_idle(struct upstream_sockets *sockets, int64_t since_ms);
 
 /* Blocks until something is ready or `timeout_ms` is over (-1 = for ever). Returns how many events there are, 0 when
  * a signal came in between. */

@@ -249,10 +249,12 @@ static void thread_end_overdue(struct upstream_thread *thread)
 {
 	for (struct upstream_transfer *transfer;
 		(transfer = upstream_transfers_overdue(&thread->transfers, thread->now.mono_ms)) != NULL;) {
-		if (transfer->state == UPSTREAM_TRANSFER_ANSWERED)
+		if (transfer->state == UPSTREAM_TRANSFER_ANSWERED) {
 			thread_drain(thread, transfer);
-		else
-			thread_finish(thread, transfer, TRANSPORT_TIMEOUT);
+			continue;
+		}
+		if (transfer->state == UPSTREAM_TRANSFER_RUNNING) upstream_transfer_doubt_connection(transfer);
+		thread_finish(thread, transfer, TRANSPORT_TIMEOUT);
 	}
 }
 

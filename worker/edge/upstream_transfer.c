@@ -8,6 +8,7 @@
 #include "common/assertion.h"
 #include "worker/core/openrouter_mask.h"
 #include "worker/edge/upstream_end.h"
+#include "worker/edge/upstream_multi.h"
 
 static void transfer_enter(struct upstream_transfer *transfer, enum upstream_transfer_state state)
 {
@@ -23,9 +24,9 @@ static void transfer_enter(struct upstream_transfer *transfer, enum upstream_tra
 
 /* A second send of one attempt is libcurl's own idea: a connection that it took from its pool died without a byte. The
  * first send may have been paid for, unless the death came so soon that the peer had let go of the connection already. */
-static int on_request(void *context, char *local_ip, char *peer_ip, int local_port, int peer_port)
+static int on_request(void *context, char *peer_ip, char *local_ip, int peer_port, int local_port)
 {
-	(void)local_ip, (void)peer_ip, (void)local_port, (void)peer_port;
+	(void)peer_ip, (void)local_ip, (void)peer_port;
 	struct upstream_transfer *transfer = context;
 	ASSERT(transfer->call != NULL);
 	int64_t now_ms = transfer->now->mono_ms;
@@ -36,7 +37,16 @@ static int on_request(void *context, char *local_ip, char *peer_ip, int local_po
 		return CURL_PREREQFUNC_ABORT;
 	}
 	transfer->call->requests_sent++;
+	bool is_shared = transfer->setup->http_version != CURL_HTTP_VERSION_1_1 && local_port > 0;
+	transfer->socket_fd = is_shared ? upstream_sockets_find(transfer->multi->set->sockets, local_port) : -1;
 	return CURL_PREREQFUNC_OK;
+}
+
+static void transfer_hear(struct upstream_transfer *transfer)
+{
+	transfer->heard_ms = transfer->now->mono_ms;
+	if (transfer->socket_fd < 0) return;
+	upstream_sockets_hear(transfer->multi->set->sockets, transfer->socket_fd, transfer->heard_ms);
 }
 
 /* "HTTP/1.1 200 OK" → 200; 0 for anything else. */
@@ -73,6 +83,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *context)
 {
 	struct upstream_transfer *transfer = context;
 	struct bytes line = bytes_at(data, size * count);
+	transfer_hear(transfer);
 	transfer->header_bytes += line.size;
 	if (transfer->header_bytes > UPSTREAM_HEADER_BYTES_MAX) {
 		transfer->own_end = TRANSPORT_TOO_LARGE;
@@ -109,6 +120,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *context)
 {
 	struct upstream_transfer *transfer = context;
 	struct bytes piece = bytes_at(data, size * count);
+	transfer_hear(transfer);
 	transfer->has_body = true;
 	if (transfer->state != UPSTREAM_TRANSFER_RUNNING || is_good_key(transfer))
 		return transfer_skip(transfer, piece.size);
@@ -172,6 +184,8 @@ static enum status transfer_set_request(struct upstream_transfer *transfer, cons
 	int64_t limit_ms = call->deadline_ms - transfer->now->mono_ms + UPSTREAM_BACKSTOP_MS;
 	if (limit_ms > INT_MAX) limit_ms = INT_MAX;
 	CURLcode code = curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT_MS, (long)limit_ms);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, call->on_new_connection ? 1L : 0L);
 	if (code == CURLE_OK && transfer->aim == UPSTREAM_AIM_CHAT) {
 		struct bytes body = buffer_bytes(&call->body);
 		/* Borrowed by libcurl until the request is sent. */
@@ -208,6 +222,8 @@ enum status upstream_transfer_begin(
 	transfer->surplus_bytes = 0;
 	transfer->content = 0;
 	transfer->content_ms = 0;
+	transfer->heard_ms = 0;
+	transfer->socket_fd = -1;
 	call->started_ms = transfer->now->mono_ms;
 	transfer_enter(transfer, UPSTREAM_TRANSFER_RUNNING);
 	return STATUS_OK;
@@ -291,6 +307,36 @@ int64_t upstream_transfer_due(const struct upstream_transfer *transfer)
 	if (transfer->content == 0) return earlier(call->first_content_due_ms, call->deadline_ms);
 	bool may_stall = call->deadline_ms - transfer->content_ms > call->stall_ms;
 	return may_stall ? transfer->content_ms + call->stall_ms : call->deadline_ms;
+}
+
+/* 0 when something was heard, or when it did not wait long enough to tell. */
+static int64_t transfer_silent_since(const struct upstream_transfer *transfer)
+{
+	ASSERT(transfer->call != NULL);
+	if (transfer->call->requests_sent == 0) return 0;
+	int64_t since_ms = transfer->content_ms > transfer->sent_ms ? transfer->content_ms : transfer->sent_ms;
+	int64_t heard_ms = transfer->heard_ms;
+	if (transfer->socket_fd >= 0)
+		heard_ms = upstream_sockets_heard_ms(transfer->multi->set->sockets, transfer->socket_fd);
+	bool is_silent = heard_ms <= since_ms && transfer->now->mono_ms - since_ms >= UPSTREAM_SILENCE_MS;
+	return is_silent ? since_ms : 0;
+}
+
+static bool transfer_is_on_used_connection(const struct upstream_transfer *transfer)
+{
+	long opened = 0;
+	CURLcode code = curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &opened);
+	ASSERT(code == CURLE_OK);
+	return opened == 0;
+}
+
+void upstream_transfer_doubt_connection(const struct upstream_transfer *transfer)
+{
+	int64_t since_ms = transfer_silent_since(transfer);
+	if (since_ms == 0) return;
+	struct upstream_sockets *sockets = transfer->multi->set->sockets;
+	if (transfer->socket_fd >= 0) upstream_sockets_break(sockets, transfer->socket_fd);
+	if (transfer_is_on_used_connection(transfer)) upstream_sockets_break_idle(sockets, since_ms);
 }
 
 bool upstream_transfer_is_sent(const struct upstream_transfer *transfer)

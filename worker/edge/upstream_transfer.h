@@ -34,6 +34,7 @@ enum {
 	UPSTREAM_HEADER_BYTES_MAX = 65536,
 	UPSTREAM_REPEAT_MS = 250,   /* a repeat so soon after the first send is a race with an idle connection's end */
 	UPSTREAM_BACKSTOP_MS = 200, /* libcurl's own limit comes so long after ours */
+	UPSTREAM_SILENCE_MS = 500,  /* a shorter wait says nothing about the connection */
 };
 
 enum upstream_transfer_state {
@@ -72,6 +73,8 @@ struct upstream_transfer {
 	uint64_t content;     /* as the reader last told */
 	int64_t content_ms;   /* when it last grew */
 	int64_t sent_ms;
+	int64_t heard_ms; /* when a piece of the response last came; 0 = none yet */
+	int socket_fd;    /* over HTTP/2: of its connection; -1 = not known, or HTTP/1.1, where it has one of its own */
 	int64_t verdict_ms; /* when it was ANSWERED, then when it began DRAINING */
 };
 
@@ -100,6 +103,11 @@ enum transport_end upstream_transfer_end_of(const struct upstream_transfer *tran
 /* When its first clock runs out, as things stand: the later of this and the heap's entry counts, since content does
  * not move the entry. */
 int64_t upstream_transfer_due(const struct upstream_transfer *transfer);
+
+/* RUNNING, and its time is over. When nothing at all came over its connection in the meantime, for no call, it is broken,
+ * for all its calls; and when it was used before and went silent, the idle ones of the thread are not trusted either: what
+ * drops one on the way drops all. */
+void upstream_transfer_doubt_connection(const struct upstream_transfer *transfer);
 
 /* ANSWERED: libcurl has no more use for the body of the call, which may go back before the transfer ends. */
 bool upstream_transfer_is_sent(const struct upstream_transfer *transfer);
