@@ -210,6 +210,8 @@ void upstream_multis_ready(struct upstream_multis *set, const struct epoll_event
 		multi_act(multi, event->data.fd, bits);
 		return;
 	}
+	/* Over HTTP/1.1 nothing is due between responses. Over TLS it is a farewell, which libcurl takes for a sign of life. */
+	if (set->setup->http_version == CURL_HTTP_VERSION_1_1) upstream_sockets_break(set->sockets, event->data.fd);
 	multi->dead_count++;
 	multi_touch(multi);
 }
