@@ -10,7 +10,7 @@ import pytest
 from upstream_tool import reasons, run
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "upstream"))
-from certificates import Certificates  # noqa: E402
+from certificates import BAD_NAMES, Certificates  # noqa: E402
 from scripted_server import ScriptedServer  # noqa: E402
 
 
@@ -26,7 +26,7 @@ def test_certificate_of_a_trusted_authority_is_accepted(certificates: Certificat
         assert server.connections == 1
 
 
-@pytest.mark.parametrize("name", ["self-signed", "wrong-host", "expired"])
+@pytest.mark.parametrize("name", BAD_NAMES)
 def test_certificate_that_is_not_good_is_refused_before_anything_is_sent(
     certificates: Certificates, name: str
 ) -> None:
