@@ -20,7 +20,7 @@
 #include "common/clock.h"
 #include "worker/edge/upstream.h"
 
-enum { BODIES_MAX = 64, TAKE_MAX = 256, ARENA_SIZE = 8 << 20, BODY_MAX = 16 << 20, BODY_SIZE_PAD = 64 };
+enum { BODIES_MAX = 2048, TAKE_MAX = 256, ARENA_SIZE = 8 << 20, BODY_MAX = 16 << 20, BODY_SIZE_PAD = 64 };
 
 struct tool {
 	struct upstream_options options;
