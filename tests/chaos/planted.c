@@ -243,13 +243,13 @@ int __wrap_rd_kafka_assignment_lost(rd_kafka_t *rk)
 }
 
 WRAP(flow_revoke)
-void __wrap_flow_revoke(struct flow *flow, int32_t id)
+void __wrap_flow_revoke(struct flow *flow, int32_t id, struct instant now)
 {
 	bool keeps = is(PLANT_PRODUCE_AFTER_REVOKE) || (is(PLANT_IGNORE_LOST) && was_lost);
 	if (keeps && is_small(id))
 		is_kept[id] = true;
 	else
-		__real_flow_revoke(flow, id);
+		__real_flow_revoke(flow, id, now);
 }
 
 WRAP(flow_assign)
@@ -257,7 +257,7 @@ enum status __wrap_flow_assign(struct flow *flow, const struct flow_assignment *
 {
 	if (is_small(assignment->partition) && is_kept[assignment->partition]) {
 		is_kept[assignment->partition] = false;
-		__real_flow_revoke(flow, assignment->partition);
+		__real_flow_revoke(flow, assignment->partition, clock_now());
 	}
 	return __real_flow_assign(flow, assignment, out_start);
 }
