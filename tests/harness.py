@@ -30,6 +30,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / os.environ.get("CHAT_BUILD", "build/dev")
 KEY = "sk-or-v1-0123456789abcdef-canary"
 PARTITIONS = 12
+# kafka-python's own bound, 1 MB, is less than what it asks a broker for, and an answer beyond it is an error for ever.
+FRAME_BYTES = 256 << 20
 
 
 @dataclass
@@ -310,7 +312,7 @@ class Producer:
 def read_topic(bootstrap: str, topic: str, isolation: str = "read_committed") -> list[Any]:
     """All records that are there now, with kafka-python, in the order of each partition."""
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, isolation_level=isolation, enable_auto_commit=False,
-                             fetch_max_wait_ms=50, max_poll_records=5000)
+                             fetch_max_wait_ms=50, max_poll_records=5000, receive_message_max_bytes=FRAME_BYTES)
     try:
         partitions = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]
         consumer.assign(partitions)
@@ -340,7 +342,8 @@ class Replies:
 
     def __init__(self, site: Site) -> None:
         self.consumer = KafkaConsumer(bootstrap_servers=site.bootstrap, isolation_level="read_committed",
-                                      enable_auto_commit=False, fetch_max_wait_ms=50, max_poll_records=5000)
+                                      enable_auto_commit=False, fetch_max_wait_ms=50, max_poll_records=5000,
+                                      receive_message_max_bytes=FRAME_BYTES)
         partitions = [TopicPartition(site.responses, p) for p in range(site.partitions)]
         self.consumer.assign(partitions)
         self.consumer.seek_to_beginning()
