@@ -24,6 +24,7 @@ void kafka_add_request(struct world *world)
 	if (partition->end >= REQUESTS_MAX - 4) return;
 	/* Transaction markers and the like take offsets, too. */
 	if (world_chance(world, 15)) partition->end += world_draw(world, 1, 3);
+	world_tell(world, "request %lld", (long long)partition->end);
 	partition->requests[partition->end++] = (struct request){
 		.exists = true,
 		.is_bad = world_chance(world, 10),
@@ -46,6 +47,7 @@ void kafka_offsets(struct world *world, int index)
 	}
 	for (size_t i = 0; i < member->batch->progress_count; i++)
 		world->partitions[member->batch->progress[i].partition].pending = index;
+	world_tell(world, "offsets of member %d", index);
 }
 
 bool kafka_has(const struct partition *partition, const struct record *record)
@@ -78,6 +80,7 @@ static void commit_items(struct world *world, const struct batch *batch)
 {
 	for (size_t i = 0; i < batch->item_count; i++) {
 		const struct job *job = batch->items[i].owner;
+		world_fold_bytes(world, batch->items[i].record->value);
 		int p = job->record->partition;
 		struct partition *partition = &world->partitions[p];
 		if (!batch->items[i].record->is_dead_letter)
@@ -103,6 +106,7 @@ static void commit_progress(struct world *world, const struct batch *batch)
 		if (row->offset < partition->committed)
 			world_break(world, 1, "committed offset of %d goes back", row->partition);
 		partition->committed = row->offset;
+		world_fold_bytes(world, row->metadata);
 		ASSERT(row->metadata.size <= METADATA_MAX);
 		memcpy(partition->metadata, row->metadata.data, row->metadata.size);
 		partition->metadata_size = row->metadata.size;
@@ -114,6 +118,7 @@ void kafka_end(struct world *world, int index)
 	struct member *member = &world->members[index];
 	ASSERT(member->phase == TRANSACTION_PENDING);
 	member->phase = TRANSACTION_ENDED;
+	world_tell(world, "transaction of member %d ends %d", index, (int)member->truth);
 	if (member->truth) {
 		commit_items(world, member->batch);
 		commit_progress(world, member->batch);

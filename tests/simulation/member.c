@@ -216,6 +216,7 @@ static void cancel_calls(struct world *world, int index)
 		for (int i = 0; i < CALLS_MAX; i++) {
 			struct running *running = &member->calls[i];
 			if (running->call == NULL || running->call->id != id) continue;
+			world_tell(world, "cancel %lld of member %d", (long long)id, index);
 			running->is_cancelled = true;
 			running->ends_ms = world->now_ms + world_draw(world, 0, 3);
 		}
@@ -234,6 +235,7 @@ static void start_calls(struct world *world, int index)
 			if (member->calls[i].call == NULL) free_place = &member->calls[i];
 		ASSERT(free_place != NULL);
 		world->calls++;
+		world_tell(world, "call %lld of member %d", (long long)call->id, index);
 		upstream_begin(world, free_place, call);
 	}
 	cancel_calls(world, index);
@@ -326,6 +328,8 @@ static void end_calls(struct world *world, int index)
 		struct call *call = member->calls[i].call;
 		if (call == NULL || member->calls[i].ends_ms > world->now_ms) continue;
 		upstream_end(world, &member->calls[i]);
+		world_tell(world, "call %lld of member %d ends %d", (long long)call->id, index,
+			(int)call->result.failure.reason);
 		note_end(member, call);
 		note_patience(world, member, call);
 		flow_call_done(member->flow, call, world_instant(world));
@@ -349,6 +353,7 @@ static void take_one(struct world *world, int index, int p, int64_t offset)
 		.key = bytes_of(key),
 		.value = bytes_of(value),
 	};
+	world_tell(world, "take %d/%lld", p, (long long)offset);
 	struct record *record = record_new(&source);
 	ASSERT(record != NULL);
 	enum status status = flow_take(world->members[index].flow, record, world_instant(world));
@@ -374,6 +379,7 @@ static void put_batch(struct world *world, int index)
 	struct batch *batch;
 	if (flow_next_batch(member->flow, world_instant(world), &batch) != STATUS_OK) return;
 	ASSERT(member->batch == NULL);
+	world_tell(world, "batch of member %d: %zu records", index, batch->item_count);
 	member->batch = batch;
 	member->batch_generation = member->generation;
 	member->phase = TRANSACTION_BEFORE_OFFSETS;

@@ -1,6 +1,7 @@
 /* The simulation: thousands of seeds of the flow in a scripted world; see world.h for what is checked.
  *
- *   simulation --seeds N [--from SEED]    that many seeds, one after the other
+ *   simulation --seeds N [--from SEED] [--jobs N]   that many seeds, in so many processes at once
+ *   simulation --seeds N --hash           only one number: the same for the same seeds, whatever built it, wherever it runs
  *   simulation --seed SEED                one seed, told event by event
  *   simulation --plants                   also: every planted bug must be caught, each in a process of its own
  *
@@ -14,6 +15,7 @@
 
 #include "common/assertion.h"
 #include "common/hash.h"
+#include "jobs.h"
 #include "plant.h"
 #include "world.h"
 
@@ -29,17 +31,55 @@ void world_break(struct world *world, int promise, const char *format, ...)
 	va_end(arguments);
 }
 
+static void fold(struct world *world, uint64_t value)
+{
+	world->trace = (world->trace ^ value) * 0x9e3779b97f4a7c15ULL;
+	world->trace ^= world->trace >> 29;
+}
+
+/* One conversion of a format, without its '%': d, lld, zu or s. Returns how long it is. */
+static size_t fold_argument(struct world *world, const char *format, va_list *arguments)
+{
+	size_t size = strspn(format, "lz") + 1;
+	switch (format[size - 1]) {
+	case 's':
+		world_fold_bytes(world, bytes_of(va_arg(*arguments, const char *)));
+		return size;
+	case 'd':
+		fold(world, (uint64_t)(size == 1 ? va_arg(*arguments, int) : va_arg(*arguments, long long)));
+		return size;
+	default:
+		ASSERT(format[0] == 'z' && format[1] == 'u');
+		fold(world, va_arg(*arguments, size_t));
+		return size;
+	}
+}
+
+void world_fold_bytes(struct world *world, struct bytes bytes)
+{
+	struct hash_key key = { .k0 = world->trace };
+	fold(world, hash_keyed(key, bytes));
+}
+
 void world_tell(struct world *world, const char *format, ...)
 {
-	char line[200];
+	world->events++;
 	va_list arguments;
 	va_start(arguments, format);
-	int size = snprintf(line, sizeof(line), "%lld ", (long long)world->now_ms);
-	vsnprintf(line + size, sizeof(line) - (size_t)size, format, arguments);
+	fold(world, (uint64_t)world->now_ms);
+	/* What would be printed, without the time that printing takes. */
+	for (const char *at = format; *at != 0; at++)
+		if (*at == '%')
+			at += fold_argument(world, at + 1, &arguments);
+		else
+			fold(world, (unsigned char)*at);
 	va_end(arguments);
-	struct hash_key key = { .k0 = world->trace };
-	world->trace = hash_keyed(key, bytes_of(line));
-	if (world->is_loud) puts(line);
+	if (!world->is_loud) return;
+	va_start(arguments, format);
+	printf("%lld ", (long long)world->now_ms);
+	vprintf(format, arguments);
+	putchar('\n');
+	va_end(arguments);
 }
 
 struct instant world_instant(const struct world *world)
@@ -300,6 +340,7 @@ static int run_seeds(uint64_t from, uint64_t count)
 	long parked[PARK_END_COUNT] = { 0 };
 	long calls = 0, replies = 0, aborts = 0, uncertain = 0, rebalances = 0, crashes = 0;
 	uint64_t trace = 0;
+	long events = 0;
 	int broken = 0;
 	for (uint64_t seed = from; seed < from + count && broken == 0; seed++) {
 		run(world, seed, false);
@@ -316,6 +357,7 @@ static int run_seeds(uint64_t from, uint64_t count)
 		for (int end = 0; end < (int)PARK_END_COUNT; end++)
 			parked[end] += world->parked[end];
 		trace = trace * 31 + world->trace;
+		events += world->events;
 		broken = world->broken;
 		if (broken != 0)
 			fprintf(stderr, "promise %d broken, seed %llu: %s\nagain: simulation --seed %llu\n", broken,
@@ -329,8 +371,24 @@ static int run_seeds(uint64_t from, uint64_t count)
 	for (int end = 0; end < (int)PARK_END_COUNT; end++)
 		printf(" %ld %s", parked[end], park_end_word((enum park_end)end));
 	putchar('\n');
+	printf("%.0f events a seed\n", (double)events / (double)count);
 	free(world);
 	return broken;
+}
+
+/* Everything that happened, in one number. Broken promises are told by run_seeds(). */
+static int print_hash(uint64_t from, uint64_t count)
+{
+	struct world *world = malloc(sizeof(*world));
+	ASSERT(world != NULL);
+	uint64_t hash = 0;
+	for (uint64_t seed = from; seed < from + count; seed++) {
+		run(world, seed, false);
+		hash = hash * 31 + world->trace;
+	}
+	printf("%016llx\n", (unsigned long long)hash);
+	free(world);
+	return 0;
 }
 
 /* In a process of its own: an assertion of the code may be what catches it. Returns whether it was caught as promised. */
@@ -369,11 +427,15 @@ static int run_plants(void)
 
 int main(int argc, char **argv)
 {
-	uint64_t seeds = 0, from = 1;
-	bool plants = false;
+	uint64_t seeds = 0, from = 1, jobs = 1;
+	bool plants = false, only_hash = false;
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--plants") == 0)
 			plants = true;
+		else if (strcmp(argv[i], "--hash") == 0)
+			only_hash = true;
+		else if (strcmp(argv[i], "--jobs") == 0 && i + 1 < argc)
+			jobs = strtoull(argv[++i], NULL, 10);
 		else if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc)
 			seeds = strtoull(argv[++i], NULL, 10);
 		else if (strcmp(argv[i], "--from") == 0 && i + 1 < argc)
@@ -388,11 +450,17 @@ int main(int argc, char **argv)
 			free(world);
 			return broken;
 		} else {
-			fprintf(stderr, "usage: simulation [--seeds N [--from SEED]] [--seed SEED] [--plants]\n");
+			fprintf(stderr, "usage: simulation [--seeds N [--from SEED] [--jobs N] [--hash]] [--seed SEED] "
+					"[--plants]\n");
 			return 2;
 		}
 	}
-	int broken = seeds > 0 ? run_seeds(from, seeds) : 0;
+	if (jobs == 0 || jobs > JOBS_MAX) {
+		fprintf(stderr, "simulation: 1 to %d jobs\n", JOBS_MAX);
+		return 2;
+	}
+	if (only_hash) return print_hash(from, seeds);
+	int broken = seeds > 0 ? jobs_run(run_seeds, from, seeds, jobs) : 0;
 	if (broken == 0 && plants) broken = run_plants();
 	return broken == 0 ? 0 : 1;
 }

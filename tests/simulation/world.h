@@ -130,6 +130,7 @@ struct world {
 	struct partition partitions[PARTITIONS];
 	struct member members[MEMBERS];
 	uint64_t trace; /* hash of all that happened */
+	long events;    /* told, see world_tell() */
 	int broken;     /* promise; 0 = none */
 	char why[200];
 	bool is_loud;
@@ -141,8 +142,11 @@ struct world {
 
 /* Notes a broken promise; the first one counts. */
 PRINTF_LIKE(3, 4) void world_break(struct world *world, int promise, const char *format, ...);
-/* Goes into the trace hash, and on stdout when the world is loud. */
+/* An event: whatever happens to a record, a call, a transaction, a partition or a member. It goes into the trace hash, and on
+ * stdout when the world is loud. Conversions: %d, %lld, %zu, %s. */
 PRINTF_LIKE(2, 3) void world_tell(struct world *world, const char *format, ...);
+/* Goes into the trace hash only. */
+void world_fold_bytes(struct world *world, struct bytes bytes);
 struct instant world_instant(const struct world *world);
 int64_t world_draw(struct world *world, int64_t from, int64_t to); /* uniform, both ends included */
 bool world_chance(struct world *world, int percent);
