@@ -141,6 +141,14 @@ void kafka_fill_found(const struct world *world, struct batch *batch)
 	}
 }
 
+bool kafka_has_all_progress(const struct world *world)
+{
+	for (int p = 0; p < PARTITIONS; p++)
+		if (world->partitions[p].end > 0 && world->partitions[p].committed < world->partitions[p].end)
+			return false;
+	return true;
+}
+
 void kafka_check_all_answered(struct world *world)
 {
 	for (int p = 0; p < PARTITIONS; p++)
@@ -150,6 +158,12 @@ void kafka_check_all_answered(struct world *world)
 			world_break(world, 1, "request %d/%lld has %d replies at the end", p, (long long)offset,
 				request->replies);
 		}
+	for (int p = 0; p < PARTITIONS; p++) {
+		const struct partition *partition = &world->partitions[p];
+		if (partition->end > 0 && partition->committed != partition->end)
+			world_break(world, 1, "progress of %d is %lld of %lld at the end", p,
+				(long long)partition->committed, (long long)partition->end);
+	}
 }
 
 void kafka_draw_blackout(struct world *world)

@@ -122,6 +122,24 @@ void __wrap_ledger_unstage(struct ledger *ledger)
 		__real_ledger_unstage(ledger);
 }
 
+/* A flow that makes no further batch after an aborted one: nothing is wrong, ever, but it does not go on. */
+static const struct flow *stuck;
+
+void __real_flow_batch_done(struct flow *flow, struct batch *batch, struct instant now);
+void __wrap_flow_batch_done(struct flow *flow, struct batch *batch, struct instant now);
+void __wrap_flow_batch_done(struct flow *flow, struct batch *batch, struct instant now)
+{
+	if (plant_is(PLANT_ABORTED_IS_THE_END) && batch->end == BATCH_ABORTED) stuck = flow;
+	__real_flow_batch_done(flow, batch, now);
+}
+
+enum status __real_flow_next_batch(struct flow *flow, struct instant now, struct batch **out_batch);
+enum status __wrap_flow_next_batch(struct flow *flow, struct instant now, struct batch **out_batch);
+enum status __wrap_flow_next_batch(struct flow *flow, struct instant now, struct batch **out_batch)
+{
+	return flow == stuck ? STATUS_EMPTY : __real_flow_next_batch(flow, now, out_batch);
+}
+
 enum status __real_lanes_enter(struct lanes *lanes, struct job *job);
 enum status __wrap_lanes_enter(struct lanes *lanes, struct job *job);
 enum status __wrap_lanes_enter(struct lanes *lanes, struct job *job)

@@ -14,6 +14,7 @@
 	ROW(PLANT_PROGRESS_MISSES_REPLY, "progress-misses-reply", 2) \
 	ROW(PLANT_UNCERTAIN_IS_ABORTED, "uncertain-is-aborted", 1)   \
 	ROW(PLANT_ABORTED_IS_FINISHED, "aborted-is-finished", 1)     \
+	ROW(PLANT_ABORTED_IS_THE_END, "aborted-is-the-end", 1)       \
 	ROW(PLANT_BITMAP_FORGOTTEN, "bitmap-forgotten", 0)           \
 	ROW(PLANT_NO_ORDER, "no-order", 3)                           \
 	ROW(PLANT_NO_DEADLINE, "no-deadline", 4)                     \

@@ -19,7 +19,7 @@
 #include "plant.h"
 #include "world.h"
 
-enum { PLANT_SEEDS = 400, CALM_AFTER_MS = 30000, LIVENESS_MS = 120000 };
+enum { PLANT_SEEDS = 400, CALM_AFTER_MS = 30000, SETTLING_MS = 30000 };
 
 void world_break(struct world *world, int promise, const char *format, ...)
 {
@@ -322,10 +322,11 @@ static void run(struct world *world, uint64_t seed, bool is_loud)
 		member_start(world, m);
 	rebalance(world);
 
-	int64_t latest_ms = world->calm_ms + LIVENESS_MS;
+	int64_t latest_ms = world->calm_ms + SETTLING_MS;
 	while (world->broken == 0 && world->now_ms < latest_ms) {
 		step(world);
-		if (world->now_ms >= world->calm_ms && is_everything_answered(world)) break;
+		if (world->now_ms >= world->calm_ms && is_everything_answered(world) && kafka_has_all_progress(world))
+			break;
 	}
 	if (world->broken == 0) kafka_check_all_answered(world);
 	for (int m = 0; m < MEMBERS; m++)

@@ -14,7 +14,8 @@
  *     it before the time is over
  *  10 a call that has finished, or that still runs, is not made again when its partition comes back to the same process
  *     with the chat still open, as long as the bounds on what is kept hold; and chats wait for no slot of a kept call
- * and at the end, after the faults have stopped, that everything is answered (a stuck run is a failure of promise 1). */
+ * and within SETTLING_MS after the faults have stopped, that everything is answered and all progress is committed: a run
+ * that is stuck, or too slow, breaks promise 1. */
 #ifndef SIMULATION_WORLD_H
 #define SIMULATION_WORLD_H
 
@@ -160,6 +161,8 @@ void kafka_offsets(struct world *world, int index);
 void kafka_end(struct world *world, int index);
 /* What a batch's partitions have committed now. */
 void kafka_fill_found(const struct world *world, struct batch *batch);
+bool kafka_has_all_progress(const struct world *world);
+/* … and the progress of each partition is its whole log. */
 void kafka_check_all_answered(struct world *world);
 void kafka_draw_blackout(struct world *world);
 bool kafka_is_down(const struct world *world);
