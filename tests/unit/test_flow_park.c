@@ -1,51 +1,5 @@
 /* What is kept of a partition that was given up, and what becomes of it when the partition is back. */
-#include "tests/unit/flow_support.h"
-
-enum { KEEP_MS = 60000 };
-
-static void open_park(struct support *support)
-{
-	support_init(support);
-	support->options.park = (struct park_options){ .keep_ms = KEEP_MS, .bytes_max = 1 << 20 };
-	support_start(support);
-	assert_int_equal(support_assign(support, 0, -1, BYTES_NONE), 0);
-}
-
-static void give_up(struct support *support, int32_t partition)
-{
-	flow_revoke(support->flow, partition, support->now);
-	flow_hurry(support->flow);
-	support_no_batch(support);
-}
-
-/* With nothing committed. */
-static void come_back(struct support *support, int32_t partition)
-{
-	assert_int_equal(support_assign(support, partition, -1, BYTES_NONE), 0);
-}
-
-static void assert_park(const struct support *support, size_t chats, size_t calls)
-{
-	struct flow_gauges gauges = support_gauges(support);
-	assert_int_equal(gauges.parked, chats);
-	assert_int_equal(gauges.parked_calls, calls);
-	assert_int_equal(gauges.parked_bytes > 0, chats > 0);
-}
-
-/* The next batch has these offsets of partition 0, in this order, and is committed. */
-static void assert_published(struct support *support, const int64_t *offsets, size_t count)
-{
-	struct batch *batch = support_batch(support);
-	assert_int_equal(batch->item_count, count);
-	for (size_t i = 0; i < count; i++)
-		assert_int_equal(support_offset(support, batch, i), offsets[i]);
-	support_end_batch(support, batch, BATCH_COMMITTED);
-}
-
-static void assert_published_one(struct support *support, int64_t offset)
-{
-	assert_published(support, &offset, 1);
-}
+#include "tests/unit/parked.h"
 
 static void flow_park_reply_is_published_without_a_second_call(void **state)
 {
@@ -315,113 +269,6 @@ static void flow_park_order_of_a_conversation_stays(void **state)
 	support_close(&support);
 }
 
-static void assert_batch_over_while_kept(enum batch_end end, size_t kept)
-{
-	struct support support;
-	open_park(&support);
-	support_chat_done(&support, 0, 0, "c");
-	struct batch *batch = support_batch(&support);
-	flow_revoke(support.flow, 0, support.now);
-	assert_park(&support, 1, 0);
-	support_end_batch(&support, batch, end);
-	assert_park(&support, kept, 0);
-	flow_hurry(support.flow);
-	support_no_batch(&support);
-	come_back(&support, 0);
-	support_take_chat(&support, 0, 0, "c");
-	if (kept > 0) {
-		support_no_call(&support);
-		assert_int_equal(support.park_ends[PARK_END_USED], 1);
-	} else {
-		assert_int_equal(support.park_ends[PARK_END_FINISHED], 1);
-		support_answer(&support, support_call(&support));
-	}
-	assert_published_one(&support, 0);
-	support_close(&support);
-}
-
-static void flow_park_batch_under_way_that_is_aborted_leaves_its_replies_kept(void **state)
-{
-	(void)state;
-	assert_batch_over_while_kept(BATCH_ABORTED, 1);
-}
-
-static void flow_park_batch_under_way_that_is_committed_leaves_nothing(void **state)
-{
-	(void)state;
-	assert_batch_over_while_kept(BATCH_COMMITTED, 0);
-}
-
-/* At least once: the reply is out, the progress is not; the same reply again, and no second call. */
-static void flow_park_batch_under_way_without_its_progress_leaves_its_replies_kept(void **state)
-{
-	(void)state;
-	assert_batch_over_while_kept(BATCH_PUBLISHED, 1);
-}
-
-/* The partition is back sooner than the batch. */
-static void flow_park_chat_back_under_an_aborted_batch_is_first_in_the_next(void **state)
-{
-	(void)state;
-	struct support support;
-	open_park(&support);
-	support_chat_done(&support, 0, 0, "c");
-	struct batch *batch = support_batch(&support);
-	flow_revoke(support.flow, 0, support.now);
-	come_back(&support, 0);
-	support_take_chat(&support, 0, 0, "c");
-	assert_int_equal(support.park_ends[PARK_END_USED], 1);
-	assert_int_equal(support_gauges(&support).waiting, 0);
-	support_chat_done(&support, 0, 1, "c");
-	support_end_batch(&support, batch, BATCH_ABORTED);
-	assert_published(&support, (const int64_t[]){ 0, 1 }, 2);
-	support_close(&support);
-}
-
-static void flow_park_chat_back_under_a_stored_batch_is_finished(void **state)
-{
-	(void)state;
-	struct support support;
-	open_park(&support);
-	support_chat_done(&support, 0, 0, "c");
-	struct batch *batch = support_batch(&support);
-	flow_revoke(support.flow, 0, support.now);
-	come_back(&support, 0);
-	support_take_chat(&support, 0, 0, "c");
-	support_chat_done(&support, 0, 1, "c");
-	support_end_batch(&support, batch, BATCH_PUBLISHED);
-	struct flow_partition_gauges gauges;
-	assert_int_equal(flow_partition_gauges(support.flow, 0, &gauges), STATUS_OK);
-	assert_int_equal(gauges.watermark, 1);
-	batch = support_batch(&support);
-	assert_int_equal(batch->item_count, 1);
-	assert_int_equal(support_offset(&support, batch, 0), 1);
-	assert_int_equal(batch->progress[0].offset, 2);
-	support_end_batch(&support, batch, BATCH_COMMITTED);
-	support_close(&support);
-}
-
-/* Given up, back, given up again, all under one batch. */
-static void flow_park_chat_that_comes_and_goes_under_a_batch_is_kept_once(void **state)
-{
-	(void)state;
-	struct support support;
-	open_park(&support);
-	support_chat_done(&support, 0, 0, "c");
-	struct batch *batch = support_batch(&support);
-	for (int i = 0; i < 3; i++) {
-		flow_revoke(support.flow, 0, support.now);
-		assert_park(&support, 1, 0);
-		come_back(&support, 0);
-		support_take_chat(&support, 0, 0, "c");
-		assert_park(&support, 0, 0);
-	}
-	support_end_batch(&support, batch, BATCH_ABORTED);
-	assert_published_one(&support, 0);
-	assert_int_equal(support_gauges(&support).bytes, 0);
-	support_close(&support);
-}
-
 static void flow_park_of_a_chat_that_was_not_taken_again_stays(void **state)
 {
 	(void)state;
@@ -472,12 +319,6 @@ int main(void)
 		cmocka_unit_test(flow_park_below_the_committed_offset_is_let_go),
 		cmocka_unit_test(flow_park_reply_of_another_record_is_not_used),
 		cmocka_unit_test(flow_park_order_of_a_conversation_stays),
-		cmocka_unit_test(flow_park_batch_under_way_that_is_aborted_leaves_its_replies_kept),
-		cmocka_unit_test(flow_park_batch_under_way_that_is_committed_leaves_nothing),
-		cmocka_unit_test(flow_park_batch_under_way_without_its_progress_leaves_its_replies_kept),
-		cmocka_unit_test(flow_park_chat_back_under_an_aborted_batch_is_first_in_the_next),
-		cmocka_unit_test(flow_park_chat_back_under_a_stored_batch_is_finished),
-		cmocka_unit_test(flow_park_chat_that_comes_and_goes_under_a_batch_is_kept_once),
 		cmocka_unit_test(flow_park_of_a_chat_that_was_not_taken_again_stays),
 		cmocka_unit_test(flow_park_chat_without_a_call_is_not_kept),
 	};

@@ -106,7 +106,24 @@ static bool is_time(const struct flow *flow, int64_t now_ms)
 	return flow->dirty_since_ms != 0 && now_ms >= flow->dirty_since_ms + FLOW_PROGRESS_INTERVAL_MS;
 }
 
-/* Puts the jobs of a batch that is not committed back in front of the queue, in their order. */
+/* Nearly always at one of the ends. */
+void flow_queue_reply(struct flow *flow, struct job *job)
+{
+	ASSERT(job->reply != NULL);
+	ASSERT(job->reply_number != 0);
+	job_change(job, JOB_REPLIED);
+	flow->reply_count++;
+	struct list *first = list_first(&flow->replies);
+	struct list *before = flow->replies.previous;
+	if (first != NULL && LIST_ELEMENT(first, struct job, queue)->reply_number > job->reply_number)
+		before = &flow->replies;
+	while (before != &flow->replies && LIST_ELEMENT(before, struct job, queue)->reply_number > job->reply_number)
+		before = before->previous;
+	list_insert_between(&job->queue, before, before->next);
+}
+
+/* Puts the jobs of a batch that is not committed back into the queue: in front, but for those whose partition was away in
+ * the meantime. */
 static void requeue(struct flow *flow)
 {
 	while (!list_is_empty(&flow->publishing)) {
@@ -122,9 +139,7 @@ static void requeue(struct flow *flow)
 			continue;
 		}
 		list_unlink(&job->queue);
-		job_change(job, JOB_REPLIED);
-		flow->reply_count++;
-		list_push_front(&flow->replies, &job->queue);
+		flow_queue_reply(flow, job);
 	}
 	ASSERT(list_is_empty(&flow->publishing));
 }

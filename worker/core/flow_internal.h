@@ -11,7 +11,8 @@
  * `slots`; BACKOFF in `due` until the back-off ends, or the model that it waits for has cooled; REPLIED on `replies`;
  * PUBLISHING on `publishing`. From WAITING to BACKOFF its deadline (or the end of the back-off) is in `due`. A kept chat
  * (job->parked) is CALLING or PUBLISHING as above, or PARKED, with its reply, in the park alone; it is in no lane, not in
- * `due`, and counts for nothing but its bytes. */
+ * `due`, and counts for nothing but its bytes. `replies` is sorted by the replies' numbers, which follow the order in each
+ * conversation. */
 #ifndef WORKER_CORE_FLOW_INTERNAL_H
 #define WORKER_CORE_FLOW_INTERNAL_H
 
@@ -119,9 +120,10 @@ struct flow {
 	size_t waiting; /* jobs without a reply */
 	size_t ready_count;
 	size_t reply_count;
-	size_t bytes;        /* of all jobs */
-	size_t call_bytes;   /* of all calls that were handed over */
-	int64_t held_due_ms; /* when held records are tried again that memory was missing for; INT64_MAX = none */
+	uint64_t reply_number; /* the last one given */
+	size_t bytes;          /* of all jobs */
+	size_t call_bytes;     /* of all calls that were handed over */
+	int64_t held_due_ms;   /* when held records are tried again that memory was missing for; INT64_MAX = none */
 	bool is_draining;
 	int64_t drain_until_ms;
 };
@@ -180,6 +182,9 @@ size_t flow_cooling_count(const struct flow *flow, int64_t now_mono_ms);
 
 /* What the job's call holds in memory, as far as known here. */
 size_t flow_call_bytes(const struct flow *flow, const struct job *job);
+
+/* flow_batch.c: to REPLIED, and into `replies` at the place that its number gives it. */
+void flow_queue_reply(struct flow *flow, struct job *job);
 
 /* flow_park.c */
 /* The job's partition is given up. True: it is kept, and out of everything but its slot or batch. */

@@ -127,8 +127,9 @@ static void take_place(struct flow *flow, struct job *job, struct job *kept)
 	ASSERT(kept->partition == NULL);
 	ASSERT(job->state == JOB_WAITING);
 	ASSERT(lanes_is_head(job));
-	struct flow_partition_state *partition = job->partition;
-	kept->partition = partition;
+	kept->partition = job->partition;
+	/* What stands before it in its conversation may have been made anew. */
+	kept->reply_number = ++flow->reply_number;
 	list_insert_between(&kept->in_partition, &job->in_partition, job->in_partition.next);
 	kept->deadline_ms = job->deadline_ms;
 	if (kept->state == JOB_CALLING) {
@@ -152,12 +153,9 @@ static void go_on(struct flow *flow, struct job *kept)
 		flow_set_due(flow, kept, kept->deadline_ms);
 		return;
 	case JOB_PARKED:
-		job_change(kept, JOB_REPLIED);
-		flow->reply_count++;
-		list_push_back(&flow->replies, &kept->queue);
+		flow_queue_reply(flow, kept);
 		return;
 	case JOB_PUBLISHING:
-		/* Its batch, once back, puts it in front, or has published it. */
 		return;
 	case JOB_NEW:
 	case JOB_WAITING:

@@ -168,10 +168,9 @@ static void queue_reply(struct flow *flow, struct job *job)
 		flow->ready_count--;
 	}
 	heap_remove(&flow->due, &job->due);
-	job_change(job, JOB_REPLIED);
 	flow_stop_waiting(flow, job);
-	flow->reply_count++;
-	list_push_back(&flow->replies, &job->queue);
+	job->reply_number = ++flow->reply_number;
+	flow_queue_reply(flow, job);
 
 	struct job *next = lanes_leave(flow->lanes, job);
 	if (next == NULL) return;

@@ -74,6 +74,7 @@ struct job {
 	int requests_sent;     /* HTTP requests that were really sent */
 
 	enum chat_outcome outcome; /* from REPLIED on */
+	uint64_t reply_number;     /* the order in which replies were made or came back; 0 = none yet */
 	struct outgoing *reply;
 	struct outgoing *dead_letter; /* NULL = none, or given up */
 	int refusals;                 /* how often a topic refused reply or dead letter */

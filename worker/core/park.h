@@ -14,7 +14,8 @@
  *              it is paid for, and better than the fallback that would be told instead.
  *   batch      A batch under way when its partition goes is decided as ever. Its chats are kept at once and looked for
  *   under way  when the batch is back: stored, they are gone; aborted, they wait here. If the partition is back sooner,
- *              they belong to it again, and are in front of the next batch when theirs was aborted.
+ *              they belong to it again, and take their place among the replies made since when theirs was aborted: what
+ *              stands before them in their conversation may not have been in that batch.
  *   given up   PARK_END_TABLE has all the ways a kept chat ends. Time and bytes are the settings' (worker.park_ms,
  *              worker.park_bytes), the oldest goes first; both 0 and a drain keep nothing.
  *   slots      Calls that run on keep their slots, within the bound on calls. They are as good as paid, so ending them
