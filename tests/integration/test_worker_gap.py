@@ -30,7 +30,7 @@ def progress(site: Site) -> tuple[int, int]:
 
 def test_worker_killed_behind_10000_finished_chats_repeats_none(
         make_worker, upstream, producer, replies: Replies, site: Site):
-    settings = {"chat__deadline_ms": 300000, "worker__drain_ms": 301000,
+    settings = {"retry__max_attempts": 1, "chat__deadline_ms": 300000, "worker__drain_ms": 301000,
                 "openrouter__first_token_timeout_ms": 299000, "openrouter__stall_timeout_ms": 299000}
     worker = make_worker(upstream.url, **settings).start().wait_ready()
     stuck, = send_to_partition(producer, [chat("stuck", "c-stuck", "[[latency 280000]]")])
