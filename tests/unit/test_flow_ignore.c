@@ -171,6 +171,23 @@ static void flow_ignore_repeat_that_found_nobody_is_made_without_the_list(void *
 	support_close(&support);
 }
 
+/* The caller hears of what went wrong, not of the list. */
+static void flow_ignore_repeat_that_found_nobody_is_told_as_the_failure_before(void **state)
+{
+	(void)state;
+	struct support support;
+	support_init(&support);
+	support.options.retry.max_attempts = 2;
+	support_start(&support);
+	support_assign(&support, 0, -1, BYTES_NONE);
+	support_take_json(&support, CHAT_WITH(""));
+	fail_of(&support, support_call(&support), "azure", broken);
+	fail_of(&support, support_call(&support), NULL, failure_with(REASON_NO_PROVIDER, FAILURE_ACTION_NEXT_ONLY));
+	support_no_call(&support);
+	assert_text_equal(support_only_reply(&support).reason, "upstream_error");
+	support_close(&support);
+}
+
 static void flow_ignore_model_with_one_provider_is_remembered(void **state)
 {
 	(void)state;
@@ -225,6 +242,7 @@ int main(void)
 		cmocka_unit_test(flow_ignore_only_those_to_blame),
 		cmocka_unit_test(flow_ignore_list_is_bounded),
 		cmocka_unit_test(flow_ignore_repeat_that_found_nobody_is_made_without_the_list),
+		cmocka_unit_test(flow_ignore_repeat_that_found_nobody_is_told_as_the_failure_before),
 		cmocka_unit_test(flow_ignore_model_with_one_provider_is_remembered),
 		cmocka_unit_test(flow_ignore_no_provider_without_a_list_is_itself),
 	};
