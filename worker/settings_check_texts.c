@@ -212,7 +212,7 @@ void settings_check_texts(struct settings *settings)
 /* Beside the calls: threads, brokers, admin connections and idle connections to the model service. */
 enum { OTHER_DESCRIPTORS = 128 };
 
-/* Over HTTP/1.1 every call needs a connection; a chat that gets none ends in a fallback. */
+/* Over HTTP/1.1 every call needs a connection; those that get none wait for one another. */
 static void check_descriptors(struct settings *settings)
 {
 	struct rlimit limit;

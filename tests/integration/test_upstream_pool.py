@@ -396,6 +396,45 @@ def test_threads_sleep_while_nothing_happens(server: ScriptedServer) -> None:
     assert done.summary["sleeps"] < 60
 
 
+# Fewer descriptors than calls: with the limit known at the start, and met later
+
+
+# A limit known at the start is shared among the threads.
+LIMITS = pytest.mark.parametrize(
+    "limit", [{"files_before": 60}, {"files_after": 40, "threads": 1}], ids=["known", "met later"]
+)
+
+
+@LIMITS
+def test_calls_without_a_descriptor_wait_for_one_another(server: ScriptedServer, limit: dict) -> None:
+    done = run(server.url, {"behaviour": "slow", "pause_ms": 50}, calls=600, concurrency=150, **limit)
+    assert reasons(done) == [ANSWERED] * 600
+    assert len(server.requests) == 600
+    assert server.connections < 60
+
+
+@LIMITS
+def test_call_that_waits_for_a_descriptor_to_its_deadline_was_never_sent(server: ScriptedServer, limit: dict) -> None:
+    done = run(server.url, {"behaviour": "held"}, calls=100, concurrency=100, first_ms=5000, deadline_ms=700, **limit)
+    assert set(reasons(done)) == {"timeout", "internal"}
+    waited = [result for result in done.results if result["reason"] == "internal"]
+    assert all((result["requests_sent"], result["maybe_sent"]) == (0, False) for result in waited)
+    assert len(server.requests) == sum(result["requests_sent"] for result in done.results) < 60
+
+
+@LIMITS
+def test_first_content_clock_begins_when_a_call_gets_its_descriptor(server: ScriptedServer, limit: dict) -> None:
+    done = run(server.url, {"behaviour": "slow", "pause_ms": 200}, calls=150, concurrency=150, first_ms=1000, **limit)
+    assert reasons(done) == [ANSWERED] * 150
+
+
+@LIMITS
+def test_cancel_and_stop_reach_calls_that_wait_for_a_descriptor(server: ScriptedServer, limit: dict) -> None:
+    done = run(server.url, {"behaviour": "held"}, calls=100, concurrency=100, cancel_ms=100, **limit)
+    assert set(reasons(done)) == {"timeout"}
+    run(server.url, {"behaviour": "held"}, calls=100, concurrency=100, stop_after=0, **limit)
+
+
 # The probe of the key
 
 

@@ -40,6 +40,7 @@ struct tool {
 	long put, taken, failed, refused;
 	int64_t *put_ms; /* by id */
 	long first_uncancelled;
+	long files_before, files_after; /* limits of open files, set before and after the start; 0 = as it is */
 };
 
 static long count_fds(void)
@@ -203,6 +204,8 @@ enum option_code {
 	OPTION_PROBE,
 	OPTION_BENCH,
 	OPTION_TEXT,
+	OPTION_FILES_BEFORE,
+	OPTION_FILES_AFTER,
 };
 
 static const struct option options[] = {
@@ -230,6 +233,8 @@ static const struct option options[] = {
 	{ "probe", no_argument, NULL, OPTION_PROBE },
 	{ "bench", no_argument, NULL, OPTION_BENCH },
 	{ "text", no_argument, NULL, OPTION_TEXT },
+	{ "files-before", required_argument, NULL, OPTION_FILES_BEFORE },
+	{ "files-after", required_argument, NULL, OPTION_FILES_AFTER },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -320,6 +325,12 @@ static bool set_number(struct tool *tool, int code, long value)
 	case OPTION_BODY_SIZE:
 		tool->body_size = value;
 		return true;
+	case OPTION_FILES_BEFORE:
+		tool->files_before = value;
+		return true;
+	case OPTION_FILES_AFTER:
+		tool->files_after = value;
+		return true;
 	case OPTION_RESPONSE_MAX:
 		tool->options.limits.body_bytes = (size_t)value;
 		return true;
@@ -337,6 +348,17 @@ static bool read_options(struct tool *tool, int argc, char **argv)
 	}
 	if (tool->body_count == 0) tool->bodies[tool->body_count++] = "{}";
 	return tool->options.base_url != NULL && optind == argc;
+}
+
+/* 0 = as many as may be. */
+static void limit_files(long count)
+{
+	struct rlimit limit;
+	int result = getrlimit(RLIMIT_NOFILE, &limit);
+	ASSERT(result == 0);
+	limit.rlim_cur = count == 0 ? limit.rlim_max : (rlim_t)count;
+	result = setrlimit(RLIMIT_NOFILE, &limit);
+	ASSERT(result == 0);
 }
 
 static void print_summary(const struct tool *tool, int64_t wall_ns, double cpu, long sleeps, long fds_left)
@@ -372,17 +394,20 @@ int main(int argc, char **argv)
 	tool.put_ms = calloc((size_t)tool.calls + 2, sizeof(int64_t));
 	ASSERT(tool.put_ms != NULL);
 	long fds_before = count_fds();
+	limit_files(tool.files_before);
 	enum status status = upstream_start(&tool.options, &tool.upstream);
 	if (status != STATUS_OK) {
 		printf("{\"start\":\"%s\",\"fds_left\":%ld}\n", status_text(status), count_fds() - fds_before);
 		free(tool.put_ms);
 		return 3;
 	}
+	if (tool.files_after > 0) limit_files(tool.files_after);
 	int64_t begin_ns = clock_mono_ns();
 	double begin_cpu = cpu_us();
 	run(&tool);
 	int64_t wall_ns = clock_mono_ns() - begin_ns;
 	double cpu = cpu_us() - begin_cpu;
+	limit_files(0);
 	long sleeps = count_sleeps();
 	upstream_stop(tool.upstream);
 	print_summary(&tool, wall_ns, cpu, sleeps, count_fds() - fds_before);

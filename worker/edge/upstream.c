@@ -6,6 +6,7 @@
 #include "worker/edge/upstream.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "common/assertion.h"
 #include "common/mailbox.h"
@@ -17,6 +18,7 @@ enum {
 	PROBES_MAX = 8,           /* under way at once, beside the calls */
 	PROBE_ARENA_SIZE = 65536, /* for the error a refused key brings */
 	TAKE_MAX = 64,
+	OTHER_DESCRIPTORS = 128, /* at most half of all: threads, brokers, admin connections, libcurl's own */
 };
 
 struct upstream {
@@ -49,12 +51,24 @@ static enum status upstream_open_done(struct upstream *upstream)
 	return mailbox_fill_once(upstream->done, upstream->in_flight_max + PROBES_MAX);
 }
 
+/* Of each thread, so that none can use up what the others need. */
+static size_t connections_of_thread(size_t threads)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+	size_t all = (size_t)limit.rlim_cur;
+	size_t others = all / 2 < OTHER_DESCRIPTORS ? all / 2 : OTHER_DESCRIPTORS;
+	size_t share = (all - others) / threads;
+	return share == 0 ? 1 : share;
+}
+
 static enum status upstream_start_thread(struct upstream *upstream, const struct upstream_options *options)
 {
 	struct upstream_thread_options given = {
 		.setup = &upstream->setup,
 		.done = upstream->done,
 		.in_flight_max = upstream->in_flight_max + PROBES_MAX,
+		.connection_max = connections_of_thread((size_t)options->threads),
 		.id_step = (size_t)options->threads,
 	};
 	enum status status = upstream_headers_new(&upstream->setup, bytes_of(options->bearer), &given.headers);

@@ -7,8 +7,9 @@
  *
  * What is sent: POST to base_url + "/chat/completions" with Authorization, Content-Type, Accept: text/event-stream,
  * User-Agent, HTTP-Referer and X-OpenRouter-Title; X-OpenRouter-Cache with its TTL when cache_ttl_s asks for it, on
- * chats only. No redirects, no proxy or netrc from the environment, HTTPS only
- * unless insecure_http, connections reused, libcurl never queues and never repeats a POST on its own.
+ * chats only. No redirects, no proxy or netrc from the environment, HTTPS only unless insecure_http, connections reused,
+ * libcurl never queues and never repeats a POST on its own. When there are fewer descriptors than calls, calls wait for
+ * one another inside; the limit is looked at when the pool starts.
  *
  * Threads: upstream_start/stop and upstream_put/cancel/take from one owner (the flow's loop). Only put and cancel cross
  * into the pool, through mailboxes. */

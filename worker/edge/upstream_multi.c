@@ -1,6 +1,8 @@
 /* The multi handles of one upstream thread: see the header. */
 #include "worker/edge/upstream_multi.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -39,18 +41,26 @@ static int on_timer(CURLM *handle, long timeout_ms, void *context)
 	return 0;
 }
 
+static bool is_want_of_descriptors(int problem)
+{
+	return problem == EMFILE || problem == ENFILE || problem == ENOBUFS || problem == ENOMEM;
+}
+
 /* `context` is where the transfer keeps its multi handle, for an easy handle moves from one to another. */
 static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	(void)purpose;
 	struct upstream_multi *multi = *(struct upstream_multi **)context;
-	int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	bool has_room = multi->set->connection_count < multi->set->connection_max;
+	int fd = has_room ? socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol) : -1;
+	if (!has_room || (fd < 0 && is_want_of_descriptors(errno))) multi->lacks_descriptor = true;
 	if (fd < 0) return CURL_SOCKET_BAD;
 	if (upstream_sockets_opened(multi->set->sockets, fd, multi) != STATUS_OK) {
 		close(fd);
 		return CURL_SOCKET_BAD;
 	}
 	multi->connection_count++;
+	multi->set->connection_count++;
 	return fd;
 }
 
@@ -62,6 +72,7 @@ static int on_close(void *context, curl_socket_t fd)
 	ASSERT(multi != NULL);
 	ASSERT(multi->connection_count > 0);
 	multi->connection_count--;
+	set->connection_count--;
 	return close(fd);
 }
 
@@ -102,6 +113,7 @@ static enum status multi_open(struct upstream_multi *multi)
 enum status upstream_multis_init(struct upstream_multis *set, size_t transfers_max)
 {
 	ASSERT(transfers_max > 0);
+	ASSERT(set->connection_max > 0);
 	set->count_max = (transfers_max + UPSTREAM_MULTI_TRANSFERS_MAX - 1) / UPSTREAM_MULTI_TRANSFERS_MAX;
 	heap_init(&set->timers, set->count_max);
 	list_init(&set->touched);
@@ -245,12 +257,39 @@ CURL *upstream_multi_finished(struct upstream_multi *multi, CURLcode *out_code)
 	return message->easy_handle;
 }
 
+static bool can_open(const struct upstream_multi *multi)
+{
+	int fd = fcntl(multi->set->sockets->epoll_fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0) return false;
+	close(fd);
+	return true;
+}
+
+bool upstream_multi_lacks_descriptor(const struct upstream_multi *multi, CURLcode code)
+{
+	if (code == CURLE_COULDNT_CONNECT && multi->lacks_descriptor) return true;
+	/* The resolver wants some, too, and tells of it in several ways. */
+	bool is_of_resolver = code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY ||
+			      code == CURLE_OUT_OF_MEMORY;
+	return is_of_resolver && !can_open(multi);
+}
+
+static void multi_empty(struct upstream_multi *multi)
+{
+	multi_close(multi);
+	multi_set_timer(multi, HEAP_NEVER);
+	if (multi->index < multi->set->first_free) multi->set->first_free = multi->index;
+}
+
 void upstream_multi_renew(struct upstream_multi *multi)
 {
 	if (multi->transfer_count > 0) return;
 	bool is_dead = multi->dead_count > 0 && multi->dead_count >= multi->connection_count;
-	if (!multi->is_broken && !is_dead) return;
-	multi_close(multi);
-	multi_set_timer(multi, HEAP_NEVER);
-	if (multi->index < multi->set->first_free) multi->set->first_free = multi->index;
+	if (multi->is_broken || is_dead) multi_empty(multi);
+}
+
+void upstream_multis_close_unused(struct upstream_multis *set)
+{
+	for (size_t i = 0; i < set->count; i++)
+		if (set->all[i]->transfer_count == 0 && set->all[i]->connection_count > 0) multi_empty(set->all[i]);
 }

@@ -34,8 +34,9 @@ struct upstream_multi {
 	size_t index;
 	size_t transfer_count;
 	size_t connection_count;
-	size_t dead_count; /* idle connections that the peer has closed since the last transfer was added */
-	bool is_broken;    /* libcurl has returned an error: of no use until it is made anew */
+	bool lacks_descriptor; /* libcurl asked for a connection since the last look, and there was none to be had */
+	size_t dead_count;     /* idle connections that the peer has closed since the last transfer was added */
+	bool is_broken;        /* libcurl has returned an error: of no use until it is made anew */
 };
 
 struct upstream_multis {
@@ -46,13 +47,15 @@ struct upstream_multis {
 	size_t count;
 	size_t count_max;
 	size_t first_free; /* none before it has room */
+	size_t connection_count;
+	size_t connection_max;
 	struct heap timers;
 	struct list touched; /* have called back or finished something in this turn */
 };
 
 #define HEAP_NEVER INT64_MAX
 
-/* Room for `transfers_max` transfers; `setup`, `sockets` and `now` have been set. Handles are made later, as they are
+/* Room for `transfers_max` transfers; `setup`, `sockets`, `now` and `connection_max` have been set. Handles are made later, as they are
  * needed. STATUS_NO_MEMORY. */
 NODISCARD enum status upstream_multis_init(struct upstream_multis *set, size_t transfers_max);
 
@@ -84,6 +87,12 @@ int64_t upstream_multis_due(const struct upstream_multis *set);
 
 /* The next finished transfer of a touched handle, which has to be removed by the caller; NULL when there is none. */
 CURL *upstream_multi_finished(struct upstream_multi *multi, CURLcode *out_code);
+
+/* Whether a transfer that ended with this code, before anything was sent, ended for want of a descriptor. */
+bool upstream_multi_lacks_descriptor(const struct upstream_multi *multi, CURLcode code);
+
+/* Closes the idle connections of handles that have no transfers. */
+void upstream_multis_close_unused(struct upstream_multis *set);
 
 /* Makes a broken handle without transfers anew, or one of which all connections are dead. */
 void upstream_multi_renew(struct upstream_multi *multi);

@@ -11,6 +11,7 @@
 #include "worker/edge/upstream_multi.h"
 #include "worker/edge/upstream_sockets.h"
 #include "worker/edge/upstream_transfers.h"
+#include "worker/edge/upstream_waiting.h"
 
 enum {
 	EVENTS_MAX = 256,
@@ -49,6 +50,7 @@ struct upstream_thread {
 	struct upstream_sockets sockets;
 	struct upstream_multis multis;
 	struct upstream_transfers transfers;
+	struct upstream_waiting waiting;
 	struct list answered;
 	struct list draining; /* the oldest first */
 	struct call *done_calls[DONE_MAX];
@@ -89,7 +91,11 @@ static void thread_end_call(struct upstream_thread *thread, struct upstream_tran
 
 static void thread_release(struct upstream_thread *thread, struct upstream_transfer *transfer)
 {
-	upstream_multi_remove(transfer->multi, transfer->easy, &transfer->place);
+	if (transfer->multi != NULL) {
+		upstream_multi_remove(transfer->multi, transfer->easy, &transfer->place);
+		upstream_waiting_note_room(&thread->waiting);
+	}
+	list_unlink(&transfer->place);
 	list_unlink(&transfer->turn);
 	upstream_transfer_release(transfer);
 	upstream_transfers_put(&thread->transfers, transfer);
@@ -122,14 +128,45 @@ static struct upstream_transfer *thread_take_transfer(struct upstream_thread *th
 	return upstream_transfers_take(&thread->transfers);
 }
 
-/* From begun to running in a multi handle; on failure it is as it was before it began, but for its call. */
+/* Into a multi handle; on failure it is in none. */
+static enum status thread_run(struct upstream_thread *thread, struct upstream_transfer *transfer)
+{
+	enum status status = upstream_multis_pick(&thread->multis, &transfer->multi);
+	if (status == STATUS_OK) status = upstream_multi_add(transfer->multi, transfer->easy, &transfer->place);
+	if (status != STATUS_OK) transfer->multi = NULL;
+	return status;
+}
+
+/* From begun to running, or to waiting behind others; on failure it is as it was before it began, but for its call. */
 static enum status thread_launch(struct upstream_thread *thread, struct upstream_transfer *transfer)
 {
 	enum status status = upstream_transfers_enter(&thread->transfers, transfer);
 	if (status != STATUS_OK) return status;
-	status = upstream_multis_pick(&thread->multis, &transfer->multi);
-	if (status != STATUS_OK) return status;
-	return upstream_multi_add(transfer->multi, transfer->easy, &transfer->place);
+	if (upstream_waiting_is_empty(&thread->waiting)) return thread_run(thread, transfer);
+	upstream_waiting_put(&thread->waiting, transfer, false, thread->now.mono_ms);
+	upstream_transfers_watch(&thread->transfers, transfer);
+	return STATUS_OK;
+}
+
+/* It got no descriptor. */
+static void thread_wait(struct upstream_thread *thread, struct upstream_transfer *transfer)
+{
+	upstream_multi_remove(transfer->multi, transfer->easy, &transfer->place);
+	transfer->multi = NULL;
+	upstream_waiting_put(&thread->waiting, transfer, true, thread->now.mono_ms);
+	upstream_transfers_watch(&thread->transfers, transfer);
+}
+
+static void thread_run_waiting(struct upstream_thread *thread)
+{
+	bool is_stuck;
+	size_t tries = upstream_waiting_tries(&thread->waiting, thread->now.mono_ms, &is_stuck);
+	if (is_stuck) upstream_multis_close_unused(&thread->multis);
+	struct upstream_transfer *transfer;
+	for (; tries > 0 && (transfer = upstream_waiting_take(&thread->waiting)) != NULL; tries--) {
+		upstream_transfers_watch(&thread->transfers, transfer);
+		if (thread_run(thread, transfer) != STATUS_OK) thread_finish(thread, transfer, TRANSPORT_INTERNAL);
+	}
 }
 
 static void thread_start_call(struct upstream_thread *thread, struct call *call, enum upstream_aim aim)
@@ -213,8 +250,12 @@ static void thread_collect_multi(struct upstream_thread *thread, struct upstream
 		ASSERT(got == CURLE_OK);
 		struct upstream_transfer *transfer = (struct upstream_transfer *)(void *)context;
 		ASSERT(transfer->easy == easy);
-		thread_finish(thread, transfer, upstream_transfer_end_of(transfer, code));
+		if (upstream_transfer_lacks_descriptor(transfer, code))
+			thread_wait(thread, transfer);
+		else
+			thread_finish(thread, transfer, upstream_transfer_end_of(transfer, code));
 	}
+	multi->lacks_descriptor = false;
 	if (multi->is_broken) thread_clear_broken(thread, multi);
 	upstream_multi_renew(multi);
 }
@@ -254,7 +295,8 @@ static void thread_end_overdue(struct upstream_thread *thread)
 			continue;
 		}
 		if (transfer->state == UPSTREAM_TRANSFER_RUNNING) upstream_transfer_doubt_connection(transfer);
-		thread_finish(thread, transfer, TRANSPORT_TIMEOUT);
+		bool has_waited = transfer->state == UPSTREAM_TRANSFER_WAITING;
+		thread_finish(thread, transfer, has_waited ? TRANSPORT_INTERNAL : TRANSPORT_TIMEOUT);
 	}
 }
 
@@ -263,7 +305,10 @@ static int thread_timeout_ms(struct upstream_thread *thread)
 	int64_t due = upstream_transfers_due(&thread->transfers);
 	int64_t libcurl_due = upstream_multis_due(&thread->multis);
 	if (libcurl_due < due) due = libcurl_due;
+	int64_t waiting_due = upstream_waiting_due(&thread->waiting);
+	if (waiting_due < due) due = waiting_due;
 	if (due == INT64_MAX) return -1;
+	if (due == INT64_MIN) return 0;
 	int64_t left_ms = due - clock_now().mono_ms;
 	if (left_ms < 0) return 0;
 	return left_ms > INT_MAX ? INT_MAX : (int)left_ms;
@@ -283,6 +328,7 @@ static void thread_turn(struct upstream_thread *thread)
 		else
 			upstream_multis_ready(&thread->multis, &events[i]);
 	}
+	thread_run_waiting(thread);
 	if (has_orders) thread_take_orders(thread);
 	upstream_multis_run_timers(&thread->multis);
 	thread_collect(thread);
@@ -350,6 +396,8 @@ enum status upstream_thread_start(const struct upstream_thread_options *options,
 	thread->multis.setup = options->setup;
 	thread->multis.sockets = &thread->sockets;
 	thread->multis.now = &thread->now;
+	thread->multis.connection_max = options->connection_max;
+	upstream_waiting_init(&thread->waiting);
 	list_init(&thread->answered);
 	list_init(&thread->draining);
 	thread->headers = options->headers;
@@ -383,6 +431,8 @@ static void thread_drop_transfers(struct upstream_thread *thread)
 			thread_finish(
 				thread, LIST_ELEMENT(place, struct upstream_transfer, place), TRANSPORT_CANCELLED);
 	}
+	for (struct upstream_transfer *transfer; (transfer = upstream_waiting_take(&thread->waiting)) != NULL;)
+		thread_finish(thread, transfer, TRANSPORT_CANCELLED);
 	thread_flush_done(thread);
 }
 

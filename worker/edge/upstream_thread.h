@@ -23,6 +23,7 @@ struct upstream_thread_options {
 	struct watchdog_pulse *pulse;       /* likewise; NULL = not watched */
 	struct upstream_headers *headers;   /* the thread's own, from its start on; the caller's still on failure */
 	size_t in_flight_max;               /* calls that may be inside at once */
+	size_t connection_max;              /* open at once; calls that want more wait for one another */
 	uint64_t id_step;                   /* ids that come to this thread are so far apart */
 };
 

@@ -12,9 +12,12 @@
 
 static void transfer_enter(struct upstream_transfer *transfer, enum upstream_transfer_state state)
 {
-	static const bool allowed[][4] = {
+	static const bool allowed[][5] = {
 		[UPSTREAM_TRANSFER_FREE] = { [UPSTREAM_TRANSFER_RUNNING] = true },
-		[UPSTREAM_TRANSFER_RUNNING] = { [UPSTREAM_TRANSFER_FREE] = true, [UPSTREAM_TRANSFER_ANSWERED] = true },
+		[UPSTREAM_TRANSFER_RUNNING] = { [UPSTREAM_TRANSFER_FREE] = true,
+			[UPSTREAM_TRANSFER_WAITING] = true,
+			[UPSTREAM_TRANSFER_ANSWERED] = true },
+		[UPSTREAM_TRANSFER_WAITING] = { [UPSTREAM_TRANSFER_FREE] = true, [UPSTREAM_TRANSFER_RUNNING] = true },
 		[UPSTREAM_TRANSFER_ANSWERED] = { [UPSTREAM_TRANSFER_FREE] = true, [UPSTREAM_TRANSFER_DRAINING] = true },
 		[UPSTREAM_TRANSFER_DRAINING] = { [UPSTREAM_TRANSFER_FREE] = true },
 	};
@@ -242,6 +245,24 @@ static void transfer_mask(struct upstream_transfer *transfer)
 			LOG_NO_FIELDS);
 }
 
+void upstream_transfer_wait(struct upstream_transfer *transfer)
+{
+	ASSERT(transfer->call->requests_sent == 0);
+	transfer->waiting_ms = transfer->now->mono_ms;
+	transfer_enter(transfer, UPSTREAM_TRANSFER_WAITING);
+}
+
+void upstream_transfer_go_on(struct upstream_transfer *transfer)
+{
+	struct call *call = transfer->call;
+	int64_t now_ms = transfer->now->mono_ms;
+	call->first_content_due_ms += now_ms - transfer->waiting_ms;
+	if (call->first_content_due_ms > call->deadline_ms) call->first_content_due_ms = call->deadline_ms;
+	call->started_ms = now_ms;
+	transfer->own_end = TRANSPORT_WHOLE;
+	transfer_enter(transfer, UPSTREAM_TRANSFER_RUNNING);
+}
+
 static void transfer_judge(struct upstream_transfer *transfer, enum transport_end end)
 {
 	struct call *call = transfer->call;
@@ -292,6 +313,12 @@ enum transport_end upstream_transfer_end_of(const struct upstream_transfer *tran
 	return upstream_end_of(code, is_sent, transfer->http_status != 0);
 }
 
+bool upstream_transfer_lacks_descriptor(const struct upstream_transfer *transfer, CURLcode code)
+{
+	bool is_unsent = transfer->state == UPSTREAM_TRANSFER_RUNNING && transfer->call->requests_sent == 0;
+	return is_unsent && upstream_multi_lacks_descriptor(transfer->multi, code);
+}
+
 static int64_t earlier(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
@@ -303,7 +330,7 @@ int64_t upstream_transfer_due(const struct upstream_transfer *transfer)
 	if (transfer->state == UPSTREAM_TRANSFER_DRAINING) return transfer->verdict_ms + UPSTREAM_DRAIN_MS;
 	const struct call *call = transfer->call;
 	ASSERT(call != NULL);
-	if (transfer->aim == UPSTREAM_AIM_KEY) return call->deadline_ms;
+	if (transfer->aim == UPSTREAM_AIM_KEY || transfer->state == UPSTREAM_TRANSFER_WAITING) return call->deadline_ms;
 	if (transfer->content == 0) return earlier(call->first_content_due_ms, call->deadline_ms);
 	bool may_stall = call->deadline_ms - transfer->content_ms > call->stall_ms;
 	return may_stall ? transfer->content_ms + call->stall_ms : call->deadline_ms;

@@ -4,6 +4,7 @@
  * setting up a new one. States, changed by the functions below only:
  *
  *     FREE → RUNNING → FREE                        the transfer ended, or was ended, before its verdict
+ *                    ↔ WAITING → FREE              it had no descriptor (upstream_waiting.h), and tries again or is ended
  *                    → ANSWERED → FREE             the verdict is known ([DONE], an error) and the transfer ended too
  *                               → DRAINING → FREE  the call went back; the rest of the response may still come
  *
@@ -40,6 +41,7 @@ enum {
 enum upstream_transfer_state {
 	UPSTREAM_TRANSFER_FREE,
 	UPSTREAM_TRANSFER_RUNNING,
+	UPSTREAM_TRANSFER_WAITING,
 	UPSTREAM_TRANSFER_ANSWERED,
 	UPSTREAM_TRANSFER_DRAINING,
 };
@@ -47,11 +49,11 @@ enum upstream_transfer_state {
 struct upstream_multi;
 
 struct upstream_transfer {
-	struct list place;            /* in the table's free list or in its multi handle's list */
+	struct list place;            /* in the table's free list, its multi handle's list, or that of the waiting */
 	struct list turn;             /* in the thread's list of the answered or of the draining */
 	struct heap_node watchdog;    /* in the thread's heap when not FREE */
 	struct list bucket;           /* in the table, by the call's id */
-	struct upstream_multi *multi; /* borrowed; whose it is while it is not FREE */
+	struct upstream_multi *multi; /* borrowed; whose it is; NULL while it is FREE or WAITING */
 
 	const struct upstream_setup *setup; /* borrowed, like the two below */
 	const struct instant *now;
@@ -72,6 +74,7 @@ struct upstream_transfer {
 	size_t surplus_bytes; /* of the body, that nobody reads */
 	uint64_t content;     /* as the reader last told */
 	int64_t content_ms;   /* when it last grew */
+	int64_t waiting_ms;   /* since when it is WAITING */
 	int64_t sent_ms;
 	int64_t heard_ms; /* when a piece of the response last came; 0 = none yet */
 	int socket_fd;    /* over HTTP/2: of its connection; -1 = not known, or HTTP/1.1, where it has one of its own */
@@ -90,8 +93,14 @@ void upstream_transfer_free(struct upstream_transfer *transfer);
 NODISCARD enum status upstream_transfer_begin(
 	struct upstream_transfer *transfer, struct call *call, enum upstream_aim aim, struct upstream_headers *headers);
 
-/* RUNNING or ANSWERED: writes the verdict into the call, the key masked in it, and gives it to the caller. The transfer is DRAINING when the
- * verdict came before the end (`end` is not looked at then), else still to be released. */
+/* RUNNING → WAITING: it is in no multi handle. */
+void upstream_transfer_wait(struct upstream_transfer *transfer);
+
+/* WAITING → RUNNING: its clocks begin anew, but for the deadline. */
+void upstream_transfer_go_on(struct upstream_transfer *transfer);
+
+/* RUNNING, WAITING or ANSWERED: writes the verdict into the call, the key masked in it, and gives it to the caller. The
+ * transfer is DRAINING when the verdict came before the end (`end` is not looked at then), else still to be released. */
 NODISCARD struct call *upstream_transfer_end(struct upstream_transfer *transfer, enum transport_end end);
 
 /* → FREE. It has been removed from its multi handle, and its call has gone back. */
@@ -99,6 +108,9 @@ void upstream_transfer_release(struct upstream_transfer *transfer);
 
 /* libcurl's end of this transfer in our words. */
 enum transport_end upstream_transfer_end_of(const struct upstream_transfer *transfer, CURLcode code);
+
+/* It ended so because no descriptor was to be had: to be tried again. */
+bool upstream_transfer_lacks_descriptor(const struct upstream_transfer *transfer, CURLcode code);
 
 /* When its first clock runs out, as things stand: the later of this and the heap's entry counts, since content does
  * not move the entry. */
