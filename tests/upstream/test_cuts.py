@@ -1,5 +1,5 @@
-"""A good answer, cut at every byte: no beginning of it is ever taken for the whole. It is whole when the stream has told
-its finish reason or [DONE], and a JSON body when its last brace has come."""
+"""A good answer, cut at every byte: no beginning of it is ever taken for the whole. It is whole when the stream has
+told its finish reason or [DONE], and a JSON body when its last brace has come."""
 
 from __future__ import annotations
 

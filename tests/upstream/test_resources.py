@@ -1,5 +1,5 @@
-"""What a hostile model service can make the worker hold: memory by its caps whatever is sent, and nothing at all of chats
-that have failed; with fewer descriptors than calls the calls wait."""
+"""What a hostile model service can make the worker hold: memory by its caps whatever is sent, and nothing at all of
+chats that have failed; with fewer descriptors than calls the calls wait."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ CALM = {
 }
 GAUGES = ("chat_worker_inflight", "chat_worker_waiting", "chat_worker_finished_above_watermark",
           "chat_worker_oldest_open_seconds", "chat_worker_consumer_lag")  # fmt: skip
+# What the address sanitizer keeps of freed memory is not the worker's.
+SMALL_QUARANTINE = {"ASAN_OPTIONS": "quarantine_size_mb=4:thread_local_quarantine_size_kb=64"}
 MakeWorker = Callable[..., harness.Worker]
 
 
@@ -59,7 +61,8 @@ def descriptors(worker: harness.Worker) -> int:
 
 def sockets(worker: harness.Worker, port: int) -> int:
     """Open connections to this port."""
-    return sum(1 for each in psutil.Process(worker.pid).net_connections("tcp") if each.raddr and each.raddr.port == port)
+    all_there_are = psutil.Process(worker.pid).net_connections("tcp")
+    return sum(1 for each in all_there_are if each.raddr and each.raddr.port == port)
 
 
 def end_well(worker: harness.Worker) -> None:
@@ -98,7 +101,7 @@ def test_worker_bodies_without_end_and_floods_of_headers_take_no_more_memory_tha
     with Http1Server(script) as server:
         worker = make_worker(
             server.url, **CALM, worker__max_in_flight=in_flight, openrouter__response_max_bytes=response,
-            retry__max_attempts=2, environment={"ASAN_OPTIONS": "quarantine_size_mb=4:thread_local_quarantine_size_kb=64"},
+            retry__max_attempts=2, environment=SMALL_QUARANTINE,
         ).start().wait_ready()  # fmt: skip
         ask(producer, script, 0, [late(500, GOOD)], in_flight)
         replies.wait(in_flight)
@@ -157,7 +160,8 @@ def test_worker_10_000_failing_chats_leave_no_handle_socket_or_byte_behind(
         until("all gauges are at 0", lambda: all(worker.metric(name) == 0 for name in GAUGES))
         assert not server.errors
     told = reasons(replies.all)
-    tables.append(f"{count} failing chats in {seconds:.0f} s: {dict(told.most_common())}; {before} descriptors before and after")
+    tables.append(f"{count} failing chats in {seconds:.0f} s: {dict(told.most_common())}; {before} descriptors before "
+                  "and after")  # fmt: skip
     assert told[""] == warm
     assert sum(len(arrivals) for number, arrivals in script.journal.items() if number >= 1_000_000) >= count
     judge(sent, harness.read_replies(site)).assert_clean()
