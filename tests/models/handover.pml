@@ -31,7 +31,7 @@
  *   NO_WAIT           the new owner does not wait for an open transaction that holds progress of the partition
  *   UNCERTAIN_ABORTS  an uncertain end is taken for an abort
  *   PARKED_BLINDLY    a parked reply is used whatever the committed progress says
- *   REVOKE_FORGETS    a batch that aborts after its partition was given up and came back is ready again
+ *   BATCH_COMES_BACK  a batch that aborts after its partition was given up and came back is ready again
  *
  * and one the rule of the group that give_up() relies on:
  *
@@ -46,7 +46,7 @@
 #define NO_WAIT 7
 #define UNCERTAIN_ABORTS 8
 #define PARKED_BLINDLY 9
-#define REVOKE_FORGETS 10
+#define BATCH_COMES_BACK 10
 #define SAME_GENERATION 11
 #ifndef VARIANT
 #define VARIANT WHOLE
@@ -64,6 +64,7 @@
 #define ALL ((1 << RECORDS) - 1)
 #define BIT(i) (1 << (i))
 #define OTHER(m) (1 - (m))
+#define FINISHED_BY(m) (members[m].ready | members[m].waiting | members[m].staged)
 #define BELOW_WATERMARK(set) (((set) ^ ((set) + 1)) >> 1) /* the ones it begins with */
 
 /* Where a member's transaction is; PENDING: its offsets are accepted and block who asks for the committed ones. */
@@ -82,8 +83,9 @@ typedef member_state {
 	byte staged;  /* in the batch under way */
 	byte calling;
 	byte ready;   /* replies that no batch has */
+	byte waiting; /* replies that came back while the batch from before still has them */
 
-	byte parked;  /* replies from before the partition was given up */
+	byte parked;  /* replies from before the partition was given up, those that a batch has among them */
 
 	/* The batch under way. */
 	mtype phase;
@@ -122,8 +124,8 @@ inline park(m)
 {
 	if
 	:: PARKING -> if
-		:: members[m].parked = members[m].parked | members[m].ready | members[m].calling
-		:: members[m].parked = members[m].parked | members[m].ready
+		:: members[m].parked = members[m].parked | FINISHED_BY(m) | members[m].calling
+		:: members[m].parked = members[m].parked | FINISHED_BY(m)
 		:: skip
 		fi
 	:: else -> skip
@@ -135,6 +137,7 @@ inline drop(m)
 	park(m);
 	members[m].has = false; members[m].gives_up = false; members[m].next = 0; members[m].done = 0;
 	members[m].staged = 0; members[m].calling = 0; members[m].ready = 0;
+	members[m].waiting = 0;
 	members[m].is_detached = members[m].phase != NONE
 }
 
@@ -165,22 +168,25 @@ inline restore(m)
 
 /* ---- chats ---- */
 
+inline resume(m)
+{
+	members[m].parked = members[m].parked & ~BIT(members[m].next);
+	if
+	:: members[m].batch & BIT(members[m].next) -> members[m].waiting = members[m].waiting | BIT(members[m].next)
+	:: else -> members[m].ready = members[m].ready | BIT(members[m].next)
+	fi
+}
+
 inline take(m)
 {
 	if
-	:: VARIANT == PARKED_BLINDLY && (members[m].parked & BIT(members[m].next)) ->
-		members[m].ready = members[m].ready | BIT(members[m].next);
-		members[m].parked = members[m].parked & ~BIT(members[m].next)
+	:: (members[m].parked & BIT(members[m].next)) &&
+	   (VARIANT == PARKED_BLINDLY || !(members[m].done & BIT(members[m].next))) -> resume(m)
 	:: else -> if
 		:: members[m].done & BIT(members[m].next) -> skip
-		:: else -> if
-			:: members[m].parked & BIT(members[m].next) ->
-				members[m].ready = members[m].ready | BIT(members[m].next);
-				members[m].parked = members[m].parked & ~BIT(members[m].next)
-			:: else ->
-				assert(members[m].is_zombie || !(answered & BIT(members[m].next))); /* not again */
-				members[m].calling = members[m].calling | BIT(members[m].next)
-			fi
+		:: else ->
+			assert(members[m].is_zombie || !(answered & BIT(members[m].next))); /* not again */
+			members[m].calling = members[m].calling | BIT(members[m].next)
 		fi
 	fi;
 	members[m].next++
@@ -257,20 +263,20 @@ inline adopt(m)
 {
 	if
 	:: !members[m].is_detached -> members[m].done = members[m].done | members[m].staged; members[m].staged = 0
-	:: else -> skip
+	:: else ->
+		assert(VARIANT == PARKED_BLINDLY || !members[m].waiting); /* what is committed was not open when the partition came back */
+		members[m].parked = members[m].parked & ~members[m].batch
 	fi
 }
 
 inline unstage(m)
 {
 	if
-	:: !members[m].is_detached || (VARIANT == REVOKE_FORGETS && members[m].has) ->
+	:: !members[m].is_detached || (VARIANT == BATCH_COMES_BACK && members[m].has) ->
 		members[m].ready = members[m].ready | members[m].batch; members[m].staged = 0
-	:: else -> if
-		:: PARKING && !members[m].has -> members[m].parked = members[m].parked | members[m].batch
-		:: else -> skip
-		fi
-	fi
+	:: else -> members[m].ready = members[m].ready | members[m].waiting
+	fi;
+	members[m].waiting = 0
 }
 
 inline forget_batch(m)
@@ -318,7 +324,7 @@ inline lose(m)
 inline die(m)
 {
 	faults--;
-	members[m].parked = 0; members[m].ready = 0; members[m].calling = 0;
+	members[m].ready = 0; members[m].waiting = 0; members[m].staged = 0; members[m].calling = 0;
 	drop(m);
 	members[m].parked = 0;
 	members[m].is_alive = false; members[m].is_zombie = false;

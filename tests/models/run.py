@@ -85,7 +85,7 @@ CASES: tuple[Case | Proof, ...] = (
     Case("handover", "NO_WAIT", "once"),
     Case("handover", "UNCERTAIN_ABORTS", "once"),
     Case("handover", "PARKED_BLINDLY", "once"),
-    Case("handover", "REVOKE_FORGETS", "once"),
+    Case("handover", "BATCH_COMES_BACK", "once"),
     Case("handover", "SAME_GENERATION", "once"),
     Case("endtxn", "E1"),
     Case("endtxn", "NONE", "whole"),
