@@ -2,12 +2,14 @@
  *
  * The linker puts them around functions that other files call (--wrap), so the product has no line for them. With
  * CHAT_CRASH=point:n in the environment the n-th passage of that point ends the process by SIGKILL, after one line on
- * standard error; CHAT_CRASH=list prints the table. A process has one point at most, so globals say which. */
+ * standard error; with CHAT_CRASH=point:n:hang the thread that passes stays there for ever instead. CHAT_CRASH=list prints
+ * the table. A process has one point at most, so globals say which. */
 #include <librdkafka/rdkafka.h>
 
 #include <curl/curl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +89,7 @@ static const struct point_row rows[] = { POINT_TABLE(POINT_ROW) };
 
 static enum point chosen = POINT_COUNT;
 static long passage;
+static bool hangs;
 static atomic_long passed;
 
 static void print_table(void)
@@ -106,10 +109,12 @@ __attribute__((constructor)) static void choose(void)
 	}
 	const char *colon = strchr(wanted, ':');
 	size_t size = colon == NULL ? strlen(wanted) : (size_t)(colon - wanted);
-	passage = colon == NULL ? 1 : strtol(colon + 1, NULL, 10);
+	char *rest = NULL;
+	passage = colon == NULL ? 1 : strtol(colon + 1, &rest, 10);
+	hangs = rest != NULL && strcmp(rest, ":hang") == 0;
 	for (size_t i = 0; i < POINT_COUNT; i++)
 		if (strlen(rows[i].word) == size && strncmp(rows[i].word, wanted, size) == 0) chosen = (enum point)i;
-	if (chosen != POINT_COUNT && passage > 0) return;
+	if (chosen != POINT_COUNT && passage > 0 && (hangs || rest == NULL || *rest == '\0')) return;
 	fprintf(stderr, "CHAT_CRASH=%s: no such point\n", wanted);
 	exit(2);
 }
@@ -119,7 +124,7 @@ static void pass(enum point point)
 	if (point != chosen || atomic_fetch_add(&passed, 1) + 1 != passage) return;
 	dprintf(STDERR_FILENO, "{\"event\":\"crash point\",\"point\":\"%s\",\"passage\":%ld}\n", rows[point].word,
 		passage);
-	kill(getpid(), SIGKILL);
+	if (!hangs) kill(getpid(), SIGKILL);
 	for (;;)
 		pause();
 }
