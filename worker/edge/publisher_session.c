@@ -38,8 +38,10 @@ bool publisher_pause(const struct publisher *publisher, int64_t pause_ms)
 	struct pollfd stop = { .fd = publisher->stop_fd, .events = POLLIN };
 	int64_t end_ms = clock_now().mono_ms + pause_ms;
 	for (int64_t left = pause_ms; left > 0 && !publisher_is_stopping(publisher);
-		left = end_ms - clock_now().mono_ms)
+		left = end_ms - clock_now().mono_ms) {
+		watchdog_rest(publisher->pulse); /* stuck_ms may be less than the pause */
 		(void)poll(&stop, 1, (int)left);
+	}
 	return publisher_is_stopping(publisher);
 }
 
