@@ -3,6 +3,7 @@
 
 #include "tests/unit/flow_support.h"
 #include "worker/core/latency.h"
+#include "worker/core/model_names.h"
 
 enum { LEFT_MS = 9700 };
 
@@ -308,6 +309,31 @@ static void flow_pace_first_content_follows_a_model_that_gets_slower(void **stat
 	support_close(&support);
 }
 
+static void flow_pace_models_that_share_a_number_are_not_measured_together(void **state)
+{
+	(void)state;
+	struct support support;
+	open_with(&support, 1, 3);
+	int64_t offset = 0;
+	char name[24];
+	for (int i = 0; i < MODEL_NAMES_MAX; i++) {
+		snprintf(name, sizeof(name), "\"m/%d\"", i);
+		take(&support, offset++, name);
+		support_answer(&support, support_call(&support));
+		support_commit(&support);
+	}
+	offset = teach(&support, offset, "\"x/quick\"", 100, 6000);
+	take(&support, offset, "\"y/slow\"");
+	struct call *call = support_call(&support);
+	assert_model(call, "y/slow");
+	assert_int_equal(call->first_content_due_ms - support.now.mono_ms, 3500);
+	support_pass(&support, LEFT_MS - RETRY_TIME_MIN_MS);
+	support_fail(&support, call, REASON_OVERLOADED, FAILURE_ACTION_SAME);
+	assert_int_equal(support.step, RETRY_STEP_AGAIN);
+	support_answer(&support, support_call(&support));
+	support_close(&support);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +349,7 @@ int main(void)
 		cmocka_unit_test(flow_pace_first_content_is_never_given_more_than_the_setting),
 		cmocka_unit_test(flow_pace_last_attempt_is_not_given_up_early),
 		cmocka_unit_test(flow_pace_first_content_follows_a_model_that_gets_slower),
+		cmocka_unit_test(flow_pace_models_that_share_a_number_are_not_measured_together),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,10 +8,18 @@ enum {
 	MOST_PERMILLE = 950,
 };
 
+/* What many models share speaks for none of them: a slow one among quick ones would never be waited for. */
+static bool is_known(size_t model)
+{
+	ASSERT(model < MODEL_NAMES_COUNT);
+	return model != MODEL_NAMES_OTHER;
+}
+
 int64_t flow_pace_needed_ms(const struct flow *flow, size_t model, struct instant now)
 {
 	ASSERT(model < MODEL_NAMES_COUNT);
 	const struct flow_model *known = &flow->guard.models[model];
+	if (!is_known(model)) return RETRY_TIME_MIN_MS;
 	/* A model that nobody asks would stay as slow as it was. */
 	if (known->asked_ms == 0 || now.mono_ms - known->asked_ms >= FLOW_SLOW_MS) return RETRY_TIME_MIN_MS;
 	int64_t whole_ms = latency_quantile(&known->whole, HALF_PERMILLE);
@@ -36,7 +44,7 @@ int64_t flow_pace_first_content_due(const struct flow *flow, const struct job *j
 	struct retry_options options = flow->options.retry;
 	/* Giving the last attempt up early helps nobody. */
 	bool is_last = job->retry.attempts + 1 >= options.max_attempts;
-	if (!is_last) options.first_content_max_ms = first_content_max_ms(flow, model);
+	if (!is_last && is_known(model)) options.first_content_max_ms = first_content_max_ms(flow, model);
 	int64_t due_ms = retry_first_content_due(&options, &job->retry, now.mono_ms, job->deadline_ms);
 	ASSERT(due_ms <= job->deadline_ms);
 	return due_ms;
