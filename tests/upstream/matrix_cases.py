@@ -279,9 +279,8 @@ def statuses() -> list[Case]:
 
 def forms_of_retry_after(status: int, expect) -> list[Case]:
     forms = [form for form in RETRY_AFTER if form != "none"]
-    models = [f"matrix/retry-after-{status}-{which}" for which in "ab"]
     return spread(f"status {status} once, Retry-After in {len(forms)} forms", [failing(status, form) for form in forms],
-                  expect, request={"models": models})  # fmt: skip
+                  expect)  # fmt: skip
 
 
 def waits() -> list[Case]:
@@ -295,9 +294,8 @@ def waits() -> list[Case]:
     return [
         each
         for form, expect in rows.items()
-        for each in case(f"status 429 once, Retry-After {form}", (failing(429, form), GOOD), expect,
-                         request={"models": [f"matrix/wait-{form}-{which}".replace(" ", "-") for which in "ab"]})
-    ]  # fmt: skip
+        for each in case(f"status 429 once, Retry-After {form}", (failing(429, form), GOOD), expect)
+    ]
 
 
 def sizes() -> list[Case]:
