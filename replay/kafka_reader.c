@@ -37,7 +37,6 @@ struct reading {
 
 static const struct kafka_property PROPERTIES[] = {
 	{ "enable.auto.commit", "false" }, { "isolation.level", "read_committed" }, { "auto.offset.reset", "earliest" },
-	{ "enable.partition.eof", "true" }, { "fetch.wait.max.ms", "100" }, { "queued.max.messages.kbytes", "8192" },
 	{ "group.id", "chat-replay" }, /* never joined, but assigning wants one; the last one counts */
 };
 
