@@ -54,6 +54,10 @@ def log_ends(site: harness.Site) -> dict[int, int]:
         consumer.close()
 
 
+def committed_ends(site: harness.Site) -> dict[int, int]:
+    return {partition: offset for partition, (offset, _) in site.committed().items()}
+
+
 def configure(site: harness.Site, topic: str, settings: dict[str, str]) -> None:
     """Sets the topic's configuration and makes sure that it was taken."""
     def act(admin) -> None:
@@ -195,7 +199,7 @@ def test_worker_requests_of_aborted_transactions_are_not_answered(make_worker, u
     # The marks of transactions at the end of each log are no requests, and nothing is behind.
     until("nothing is left", lambda: worker.metric("chat_worker_consumer_lag") == 0)
     ends = log_ends(site)
-    until("all is committed", lambda: {p: offset for p, (offset, _) in site.committed().items()} == ends, 5)
+    until(f"all is committed up to {ends}", lambda: committed_ends(site) == ends)
     assert_all_answered(site, sent)
     assert len(sent) == 120 * 10 * 7 // 10
     assert not any(call["text"].startswith("no") for call in upstream.calls())

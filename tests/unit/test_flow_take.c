@@ -205,6 +205,25 @@ static void flow_pass_to_the_logs_end_is_committed(void **state)
 	support_close(&support);
 }
 
+static void flow_pass_while_a_batch_is_under_way_is_committed_after_it(void **state)
+{
+	(void)state;
+	struct support support;
+	support_open(&support);
+	support_chat_done(&support, 0, 0, "c");
+	struct batch *batch = support_batch(&support);
+	assert_int_equal(support_progress(batch, 0)->offset, 1);
+	flow_pass(support.flow, 0, 4, support.now);
+	support_end_batch(&support, batch, BATCH_COMMITTED);
+	support_pass(&support, 1000);
+	batch = support_batch(&support);
+	assert_int_equal(batch->item_count, 0);
+	assert_int_equal(support_progress(batch, 0)->offset, 4);
+	support_end_batch(&support, batch, BATCH_COMMITTED);
+	support_no_batch(&support);
+	support_close(&support);
+}
+
 static void flow_take_request_beyond_the_memory_of_a_chat_is_internal(void **state)
 {
 	(void)state;
@@ -262,6 +281,7 @@ int main(void)
 		cmocka_unit_test(flow_take_of_unknown_partition_leaves_the_record),
 		cmocka_unit_test(flow_take_gap_is_committed_without_replies),
 		cmocka_unit_test(flow_pass_to_the_logs_end_is_committed),
+		cmocka_unit_test(flow_pass_while_a_batch_is_under_way_is_committed_after_it),
 		cmocka_unit_test(flow_take_request_beyond_the_memory_of_a_chat_is_internal),
 		cmocka_unit_test(flow_take_body_beyond_its_bound_is_internal),
 		cmocka_unit_test(flow_notice_words_are_all_there),

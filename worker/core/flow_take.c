@@ -211,9 +211,10 @@ void flow_pass(struct flow *flow, int32_t id, int64_t end, struct instant now)
 	struct flow_partition_state *partition = flow_partition(flow, id);
 	if (partition == NULL || flow->is_draining) return;
 	ASSERT(partition->held == NULL);
-	int64_t watermark = ledger_watermark(partition->ledger);
+	/* What is staged may be committed without this, so it is the offset to commit that counts, not the watermark. */
+	int64_t offset = ledger_offset(partition->ledger);
 	ledger_pass(partition->ledger, end);
-	if (ledger_watermark(partition->ledger) != watermark) flow_mark_dirty(flow, partition, now.mono_ms);
+	if (ledger_offset(partition->ledger) != offset) flow_mark_dirty(flow, partition, now.mono_ms);
 	flow_check(flow);
 }
 
