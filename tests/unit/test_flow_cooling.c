@@ -258,6 +258,33 @@ static void flow_cooling_next_model_that_cools_soon_is_waited_for(void **state)
 	support_close(&support);
 }
 
+/* The model itself is shut then, so that what would be a repeat of it is a wait for the other one. */
+static void flow_cooling_next_model_is_waited_for_when_this_one_is_shut(void **state)
+{
+	(void)state;
+	struct support support;
+	support_init(&support);
+	support.options.breaker.min_calls = 2;
+	support_start(&support);
+	support_assign(&support, 0, -1, BYTES_NONE);
+	take(&support, 0);
+	support_fail(&support, support_call(&support), REASON_OVERLOADED, FAILURE_ACTION_NEXT);
+	support_fail_wait(&support, support_call(&support), 1000);
+
+	take(&support, 1);
+	support_fail(&support, support_call(&support), REASON_UPSTREAM_ERROR, FAILURE_ACTION_SAME_ONCE);
+	assert_int_equal(support.breakers[BREAKER_OPEN], 1);
+	assert_int_equal(support.step, RETRY_STEP_NEXT);
+	support_no_call(&support);
+	support_pass(&support, 1000);
+	for (int i = 0; i < 2; i++) {
+		struct call *call = support_call(&support);
+		assert_model(call, "b/two");
+		support_answer(&support, call);
+	}
+	support_close(&support);
+}
+
 static void flow_cooling_preferences_of_one_chat_say_nothing_about_others(void **state)
 {
 	(void)state;
@@ -457,6 +484,7 @@ int main(void)
 		cmocka_unit_test(flow_cooling_those_in_line_wait_or_go_on),
 		cmocka_unit_test(flow_cooling_wait_that_grows_too_long_ends),
 		cmocka_unit_test(flow_cooling_next_model_that_cools_soon_is_waited_for),
+		cmocka_unit_test(flow_cooling_next_model_is_waited_for_when_this_one_is_shut),
 		cmocka_unit_test(flow_cooling_preferences_of_one_chat_say_nothing_about_others),
 		cmocka_unit_test(flow_cooling_endless_wait_is_doubted_after_ten_minutes),
 		cmocka_unit_test(flow_cooling_daily_cap_cools),

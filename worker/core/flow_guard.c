@@ -139,7 +139,9 @@ struct retry_decision flow_guard_decide(struct flow *flow, const struct job *job
 	if (decision.step != RETRY_STEP_END || !has_later) return decision;
 	ASSERT(job->retry.model + 1 < job->retry.model_count);
 	decision = retry_decide(options, &job->retry, &job->failure, now.mono_ms, job->deadline_ms, &flow->random);
-	return decision.step == RETRY_STEP_NEXT ? decision : (struct retry_decision){ .step = RETRY_STEP_END };
+	/* That this model would be repeated is of no use when it may not be called: the next one is all there is. */
+	bool goes_on = decision.step == RETRY_STEP_NEXT || decision.step == RETRY_STEP_AGAIN;
+	return (struct retry_decision){ .step = goes_on ? RETRY_STEP_NEXT : RETRY_STEP_END, .at_ms = now.mono_ms };
 }
 
 static void tell_breaker(const struct flow *flow, struct bytes model, enum breaker_state state)
