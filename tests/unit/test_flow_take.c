@@ -224,6 +224,27 @@ static void flow_pass_while_a_batch_is_under_way_is_committed_after_it(void **st
 	support_close(&support);
 }
 
+/* What lies beyond the window is passed as soon as that has moved: nothing may come behind it for a long time. */
+static void flow_pass_beyond_the_window_is_done_when_it_moves(void **state)
+{
+	(void)state;
+	struct support support;
+	support_open(&support);
+	support_take_chat(&support, 0, 0, "c");
+	flow_pass(support.flow, 0, 3 * LEDGER_WINDOW, support.now);
+	assert_false(flow_wants(support.flow, 0));
+	support_answer(&support, support_call(&support));
+	support_commit(&support);
+	assert_true(flow_wants(support.flow, 0));
+	support_pass(&support, 1000);
+	struct batch *batch = support_batch(&support);
+	assert_int_equal(batch->item_count, 0);
+	assert_int_equal(support_progress(batch, 0)->offset, 3 * LEDGER_WINDOW);
+	support_end_batch(&support, batch, BATCH_COMMITTED);
+	support_no_batch(&support);
+	support_close(&support);
+}
+
 static void flow_take_request_beyond_the_memory_of_a_chat_is_internal(void **state)
 {
 	(void)state;
@@ -282,6 +303,7 @@ int main(void)
 		cmocka_unit_test(flow_take_gap_is_committed_without_replies),
 		cmocka_unit_test(flow_pass_to_the_logs_end_is_committed),
 		cmocka_unit_test(flow_pass_while_a_batch_is_under_way_is_committed_after_it),
+		cmocka_unit_test(flow_pass_beyond_the_window_is_done_when_it_moves),
 		cmocka_unit_test(flow_take_request_beyond_the_memory_of_a_chat_is_internal),
 		cmocka_unit_test(flow_take_body_beyond_its_bound_is_internal),
 		cmocka_unit_test(flow_notice_words_are_all_there),

@@ -279,6 +279,7 @@ static void adopt(struct flow *flow, bool is_progress_stored, struct instant now
 		partition->in_batch = false;
 		ledger_adopt(partition->ledger);
 		if (!is_progress_stored) flow_mark_dirty(flow, partition, now.mono_ms);
+		flow_pass_on(flow, partition, now);
 		flow_take_held(flow, partition, now);
 	}
 }

@@ -11,8 +11,7 @@
  * `slots`; BACKOFF in `due` until the back-off ends, or the model that it waits for has cooled; REPLIED on `replies`;
  * PUBLISHING on `publishing`. From WAITING to BACKOFF its deadline (or the end of the back-off) is in `due`. A kept chat
  * (job->parked) is CALLING or PUBLISHING as above, or PARKED, with its reply, in the park alone; it is in no lane, not in
- * `due`, and counts for nothing but its bytes. `replies` is sorted by the replies' numbers, which follow the order in each
- * conversation. */
+ * `due`, and counts for nothing but its bytes. `replies` is sorted by the replies' numbers, in order in each conversation. */
 #ifndef WORKER_CORE_FLOW_INTERNAL_H
 #define WORKER_CORE_FLOW_INTERNAL_H
 
@@ -42,6 +41,7 @@ struct flow_partition_state {
 	struct list jobs;    /* of the partition, through in_partition, in the order they were taken */
 	size_t waiting;      /* jobs without a reply */
 	struct record *held; /* read, but beyond the ledger's window; waits for it to move */
+	int64_t passed;      /* all before it was given or is no request; 0 = not known */
 	bool is_dirty;       /* progress that is not committed yet */
 	bool in_batch;       /* has a row in the batch under way */
 };
@@ -142,8 +142,9 @@ void flow_forget(struct flow *flow, struct job *job);
 void flow_check(const struct flow *flow);
 
 /* flow_take.c */
-/* Tries the partition's held record again, now that its ledger may have moved. */
+/* Now that the partition's ledger may have moved: tries its held record again / goes on to where the log was read to. */
 void flow_take_held(struct flow *flow, struct flow_partition_state *partition, struct instant now);
+void flow_pass_on(struct flow *flow, struct flow_partition_state *partition, struct instant now);
 /* All that memory was missing for, when it is time. */
 void flow_take_held_again(struct flow *flow, struct instant now);
 

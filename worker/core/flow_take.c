@@ -206,15 +206,25 @@ enum status flow_take(struct flow *flow, struct record *record, struct instant n
 	return STATUS_OK;
 }
 
+void flow_pass_on(struct flow *flow, struct flow_partition_state *partition, struct instant now)
+{
+	ASSERT(partition->passed >= 0);
+	if (flow->is_draining) return;
+	/* What is staged may be committed without this, so it is the offset to commit that counts, not the watermark. */
+	int64_t offset = ledger_offset(partition->ledger);
+	ASSERT(offset >= 0);
+	ledger_pass(partition->ledger, partition->passed);
+	if (ledger_offset(partition->ledger) != offset) flow_mark_dirty(flow, partition, now.mono_ms);
+}
+
 void flow_pass(struct flow *flow, int32_t id, int64_t end, struct instant now)
 {
 	struct flow_partition_state *partition = flow_partition(flow, id);
 	if (partition == NULL || flow->is_draining) return;
 	ASSERT(partition->held == NULL);
-	/* What is staged may be committed without this, so it is the offset to commit that counts, not the watermark. */
-	int64_t offset = ledger_offset(partition->ledger);
-	ledger_pass(partition->ledger, end);
-	if (ledger_offset(partition->ledger) != offset) flow_mark_dirty(flow, partition, now.mono_ms);
+	/* It is told once; the window may not reach so far yet. */
+	if (end > partition->passed) partition->passed = end;
+	flow_pass_on(flow, partition, now);
 	flow_check(flow);
 }
 
