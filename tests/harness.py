@@ -117,7 +117,8 @@ class Standin:
         """Every request that arrived, as the stand-in wrote it down."""
         if not self.journal.exists():
             return []
-        return [json.loads(line) for line in self.journal.read_text().splitlines() if line.endswith("}")]
+        with self.journal.open() as lines:
+            return [json.loads(line) for line in lines if line.endswith("}\n")]
 
 
 def libconfig(value: Any) -> str:
@@ -309,8 +310,9 @@ class Producer:
         self.kafka.close()
 
 
-def read_topic(bootstrap: str, topic: str, isolation: str = "read_committed") -> list[Any]:
-    """All records that are there now, with kafka-python, in the order of each partition."""
+def read_topic(bootstrap: str, topic: str, isolation: str = "read_committed",
+               make: Callable[[Any], Any] = lambda record: record) -> list[Any]:
+    """All records that are there now, with kafka-python, in the order of each partition; of each what `make` keeps."""
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, isolation_level=isolation, enable_auto_commit=False,
                              fetch_max_wait_ms=50, max_poll_records=5000, receive_message_max_bytes=FRAME_BYTES)
     try:
@@ -323,7 +325,8 @@ def read_topic(bootstrap: str, topic: str, isolation: str = "read_committed") ->
         while any(consumer.position(p) < ends[p] for p in partitions):
             assert time.monotonic() < deadline, f"{topic} cannot be read to its end: an open transaction?"
             for batch in consumer.poll(100).values():
-                records.extend(batch)
+                records.extend(map(make, batch))
+                deadline = time.monotonic() + 60
         return records
     finally:
         consumer.close()

@@ -15,8 +15,10 @@ Arithmetic over a history (history.py), without Kafka.
 from __future__ import annotations
 
 import statistics
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import accumulate
 
 import sinks
 from history import Call, Generation, History, Place, Request, Sample, Verdict
@@ -28,7 +30,7 @@ SLOPE_FROM_S, SLOPE_SPAN_S, SLOPE_POINTS = 600.0, 600.0, 400
 LATE_MS = 500
 ACCOUNT = (401, 402)
 # Faults of workers; the others hurt Kafka or the way to it.
-OF_WORKERS = {"kill -9", "zombie", "roll", "join", "leave", "crash point"}
+OF_WORKERS = {"kill -9", "zombie", "roll", "join", "leave", "storm", "crash point"}
 # Whoever is hit by one of the others may take himself for the owner of a partition until so long after it.
 DEAF_MS = 3000
 REBALANCE_MS = (3000, 2000)  # before and after a generation begins
@@ -106,11 +108,13 @@ def check_drains(history: History) -> Verdict:
 def recoveries(history: History) -> dict[str, list[float]]:
     """For each fault, how long after its end the last reply was made to what had been sent before that end, in s."""
     made = {reply.source: reply.timestamp_ms for reply in history.replies}
+    in_order = sorted(history.requests, key=lambda request: request.timestamp_ms)
+    sent = [request.timestamp_ms for request in in_order]
+    last = list(accumulate((made.get(request.place, 0) for request in in_order), max, initial=0))
     found: dict[str, list[float]] = defaultdict(list)
     for fault in history.faults:
-        late = [made[request.place] - fault.end_ms for request in history.requests
-                if request.timestamp_ms <= fault.end_ms < made.get(request.place, 0)]
-        found[fault.kind].append(max(late, default=0) / 1000)
+        last_ms = last[bisect_right(sent, fault.end_ms)]
+        found[fault.kind].append(max(last_ms - fault.end_ms, 0) / 1000)
     return found
 
 
@@ -130,6 +134,8 @@ def pauses(history: History) -> list[float]:
     sent = {request.place: request.timestamp_ms for request in history.requests}
     for reply in history.replies:
         by_partition[reply.source[0]].append((reply.timestamp_ms, sent.get(reply.source, 0)))
+    for replies in by_partition.values():
+        replies.sort()
     found = []
     for before, after in zip(history.generations, history.generations[1:]):
         begin_ms, end_ms = after.time_ms - REBALANCE_MS[0], after.time_ms + REBALANCE_MS[1]
@@ -137,16 +143,16 @@ def pauses(history: History) -> list[float]:
         for partition, owner in before.owners.items():
             stays = after.owners.get(partition) == owner
             if stays and is_quiet(history, {before.worker_of(partition)}, begin_ms, end_ms):
-                longest = max(longest, longest_wait(sorted(by_partition[partition]), begin_ms, end_ms))
+                longest = max(longest, longest_wait(by_partition[partition], begin_ms, end_ms))
         if longest > 0:
             found.append(longest)
     return found
 
 
 def longest_wait(replies: list[tuple[int, int]], begin_ms: int, end_ms: int) -> float:
-    """Between two replies, less the time in which there was nothing to reply to."""
-    waits = [made - max(made_before, sent) for (made_before, _), (made, sent) in zip(replies, replies[1:])
-             if made_before <= end_ms and made >= begin_ms]
+    """Between two replies, which are in order, less the time in which there was nothing to reply to."""
+    near = replies[max(bisect_left(replies, (begin_ms, 0)) - 1, 0) : bisect_left(replies, (end_ms + 1, 0)) + 1]
+    waits = [made - max(made_before, sent) for (made_before, _), (made, sent) in zip(near, near[1:])]
     return max(waits, default=0) / 1000
 
 

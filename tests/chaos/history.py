@@ -28,7 +28,7 @@ class Commit:
 
     partition: int
     offset: int
-    finished: list[int]  # offsets above `offset`
+    finished: list[int]  # offsets above `offset` that no commit before it told of
     time_ms: int
     strange: str = ""  # what the text beside the offset should not say
     writer: Writer = (-1, -1)

@@ -17,6 +17,7 @@ from history import Commit, Generation, Writer
 from kafka.record import MemoryRecords
 
 OFFSETS, TRANSACTIONS = "__consumer_offsets", "__transaction_state"
+HEAD = 12  # bytes before what a batch's size counts
 # Of a transactional id, in the order of Kafka's TransactionState.
 STATES = ("Empty", "Ongoing", "PrepareCommit", "PrepareAbort", "CompleteCommit", "CompleteAbort", "Dead",
           "PrepareEpochFence")
@@ -27,17 +28,22 @@ class Batch:
     partition: int
     writer: Writer  # (-1, -1): not of an idempotent producer
     is_committed: bool  # or was not part of a transaction
-    records: list[Any]  # of kafka-python
+    data: bytes
+
+    @property
+    def records(self) -> list[Any]:
+        """Of kafka-python, made anew each time: of half a million they would be too large to keep."""
+        return list(MemoryRecords(self.data).next_batch())
 
 
-def read_raw(folder: Path, topic: str, partition: int) -> list[Any]:
-    """All batches of a partition as kafka-python reads them, in order."""
-    raw = []
+def read_raw(folder: Path, topic: str, partition: int) -> Iterator[bytes]:
+    """All batches of a partition, in order. Each begins with its first offset and the size of what follows."""
     for segment in sorted((folder / f"{topic}-{partition}").glob("*.log")):
-        records = MemoryRecords(segment.read_bytes())
-        while records.has_next():
-            raw.append(records.next_batch())
-    return raw
+        data, at = segment.read_bytes(), 0
+        while at + HEAD <= len(data):
+            size = HEAD + struct.unpack_from(">i", data, at + HEAD - 4)[0]
+            yield data[at : at + size]
+            at += size
 
 
 def partitions_of(folder: Path, topic: str) -> list[int]:
@@ -50,13 +56,14 @@ def read_batches(folder: Path, topic: str) -> Iterator[Batch]:
     for partition in partitions_of(folder, topic):
         found: list[Batch] = []
         open_ones: dict[int, list[Batch]] = {}
-        for raw in read_raw(folder, topic, partition):
+        for data in read_raw(folder, topic, partition):
+            raw = MemoryRecords(data).next_batch()
             if raw.is_control_batch:
                 is_commit = struct.unpack(">hh", next(iter(raw)).key)[1] == 1
                 for batch in open_ones.pop(raw.producer_id, []):
                     batch.is_committed = is_commit
                 continue
-            batch = Batch(partition, (raw.producer_id, raw.producer_epoch), not raw.is_transactional, list(raw))
+            batch = Batch(partition, (raw.producer_id, raw.producer_epoch), not raw.is_transactional, data)
             found.append(batch)
             if raw.is_transactional:
                 open_ones.setdefault(raw.producer_id, []).append(batch)
@@ -98,19 +105,29 @@ class Fields:
             assert self._varint() == 0, "fields that this reader does not know"
 
 
-def decode_finished(metadata: str, offset: int) -> list[int]:
-    """Finished offsets above the committed one, from the text beside it (see worker/core/ledger.h)."""
+def decode_finished(metadata: str, offset: int) -> int:
+    """Which offsets from the committed one on are finished, from the text beside it (see worker/core/ledger.h): the
+    lowest bit is that of the committed one."""
     if not metadata:
-        return []
+        return 0
     version, watermark, _, bitmap, _ = metadata.split(":")
     if version != "1" or int(watermark) != offset:
         raise ValueError(f"strange progress at {offset}: {metadata[:60]}")
-    data = base64.urlsafe_b64decode(bitmap + "=" * (-len(bitmap) % 4))
-    return [offset + 8 * i + bit for i, byte in enumerate(data) for bit in range(8) if byte >> bit & 1]
+    return int.from_bytes(base64.urlsafe_b64decode(bitmap + "=" * (-len(bitmap) % 4)), "little")
 
 
-def parse_commit(key: bytes, value: bytes | None, group: str, topic: str) -> Commit | None:
-    """A record of the coordinator, when it is a commit of this group for this topic."""
+def offsets_of(bits: int, first: int) -> list[int]:
+    found = []
+    while bits:
+        found.append(first + (bits & -bits).bit_length() - 1)
+        bits &= bits - 1
+    return found
+
+
+def parse_commit(key: bytes, value: bytes | None, group: str, topic: str,
+                 known: dict[int, tuple[int, int]] | None = None) -> Commit | None:
+    """A record of the coordinator, when it is a commit of this group for this topic. `known` has offset and bits of the
+    commit before it by partition: what that told to be finished is not told again."""
     fields = Fields(key)
     if value is None or fields.number("h") not in (0, 1):
         return None
@@ -125,7 +142,12 @@ def parse_commit(key: bytes, value: bytes | None, group: str, topic: str) -> Com
     metadata = fields.text()
     commit = Commit(partition, offset, [], fields.number("q"))
     try:
-        commit.finished = decode_finished(metadata, offset)
+        bits = decode_finished(metadata, offset)
+        known = {} if known is None else known
+        first, told = known.get(partition, (offset, 0))
+        told = told >> offset - first if offset >= first else told << first - offset
+        commit.finished = offsets_of(bits & ~told, offset)
+        known[partition] = offset, bits
     except ValueError as error:
         commit.strange = str(error)
     return commit
@@ -202,8 +224,9 @@ class Coordinators:
 
     def commits(self, group: str, topic: str) -> list[Commit]:
         found = []
+        known: dict[int, tuple[int, int]] = {}
         for batch, record in self._records():
-            commit = parse_commit(record.key, record.value, group, topic)
+            commit = parse_commit(record.key, record.value, group, topic, known)
             if commit is not None:
                 commit.writer, commit.position = batch.writer, record.offset
                 found.append(commit)

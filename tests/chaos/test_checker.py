@@ -378,9 +378,12 @@ def test_checker_reads_progress_as_the_worker_writes_it():
     long = metadata.replace(":00000000", ":" + "0" * 200)
     newer = struct.pack(">hqi", 4, 40, -1) + compact(long.encode()) + struct.pack(">q", 1234) + b"\0"
     assert kafka_log.parse_commit(key, newer, "group", "topic") == Commit(3, 40, [42, 48], 1234)
+    told = {3: (38, 0b10000)}
+    assert kafka_log.parse_commit(key, value, "group", "topic", told) == Commit(3, 40, [48], 1234)
+    assert told == {3: (40, 0b100000100)}
     assert kafka_log.parse_commit(key, value, "other", "topic") is None
     assert kafka_log.parse_commit(key, None, "group", "topic") is None
-    assert kafka_log.decode_finished("", 7) == []
+    assert kafka_log.decode_finished("", 7) == 0
     strange = value.replace(struct.pack(">q", 40), struct.pack(">q", 41))
     assert "strange progress" in kafka_log.parse_commit(key, strange, "group", "topic").strange
 
