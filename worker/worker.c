@@ -24,7 +24,7 @@ enum {
 	TURN_MAX_MS = 500, /* a turn at least so often, whatever the descriptors say */
 	BLOCKED_MS = 20,   /* looks again so often while replies cannot be published */
 	GAUGES_INTERVAL_MS = 1000,
-	CALLS_PER_TAKE = 256,        /* results taken from the mailbox at once */
+	EVENTS_PER_TAKE = 256,       /* results taken from the mailbox at once */
 	RECORDS_PER_PARTITION = 512, /* taken in one turn, so that no partition keeps the loop to itself */
 	REVOKE_WAIT_MS = 2000,       /* for the batches of a partition that is given up */
 	CLOSE_WAIT_MS = 1500,        /* for the producer, and again for the consumer */
@@ -194,13 +194,14 @@ static void take_records(struct worker *worker, struct instant now)
 
 static void take_results(struct worker *worker, struct instant now)
 {
-	struct call *calls[CALLS_PER_TAKE];
+	struct upstream_event events[EVENTS_PER_TAKE];
 	size_t count;
 	do {
-		count = upstream_take(worker->upstream, calls, CALLS_PER_TAKE);
-		for (size_t i = 0; i < count; i++)
-			flow_call_done(worker->flow, calls[i], now);
-	} while (count == CALLS_PER_TAKE);
+		count = upstream_take(worker->upstream, events, EVENTS_PER_TAKE);
+		for (size_t i = 0; i < count; i++) {
+			if (events[i].call != NULL) flow_call_done(worker->flow, events[i].call, now);
+		}
+	} while (count == EVENTS_PER_TAKE);
 }
 
 static void start_calls(struct worker *worker, struct instant now)

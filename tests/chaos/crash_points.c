@@ -261,11 +261,11 @@ void __wrap_openrouter_reader_finish(
 }
 
 WRAP(upstream_take)
-size_t __wrap_upstream_take(struct upstream *upstream, struct call **out_calls, size_t count_max)
+size_t __wrap_upstream_take(struct upstream *upstream, struct upstream_event *out_events, size_t count_max)
 {
-	size_t count = __real_upstream_take(upstream, out_calls, count_max);
+	size_t count = __real_upstream_take(upstream, out_events, count_max);
 	for (size_t i = 0; i < count; i++)
-		pass(POINT_COLLECTED);
+		if (out_events[i].call != NULL) pass(POINT_COLLECTED);
 	return count;
 }
 

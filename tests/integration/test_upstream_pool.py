@@ -165,6 +165,17 @@ def test_what_is_not_content_resets_no_clock(server: ScriptedServer, piece: str)
 
 
 @pytest.mark.parametrize("order", [{"behaviour": "stalled"}, {"behaviour": "trickle", "piece": ": \n\n", "deltas": 2}])
+def test_content_that_has_begun_is_told_once_before_the_end(server: ScriptedServer, order: dict) -> None:
+    told = [result["told"] for result in run(server.url, order, calls=20, concurrency=20, stall_ms=200, tells=True).results]
+    assert told == [1] * 20
+
+
+@pytest.mark.parametrize("order", [{"behaviour": "held"}, {"behaviour": "trickle"}, {"behaviour": "plain", "status": 401}])
+def test_content_that_has_not_begun_is_not_told(server: ScriptedServer, order: dict) -> None:
+    assert run(server.url, order, first_ms=200, tells=True).results[0]["told"] == 0
+
+
+@pytest.mark.parametrize("order", [{"behaviour": "stalled"}, {"behaviour": "trickle", "piece": ": \n\n", "deltas": 2}])
 def test_stream_that_stalls_after_content_ends_at_the_stall_clock(server: ScriptedServer, order: dict) -> None:
     result = run(server.url, order, stall_ms=200).results[0]
     assert result["reason"] == "timeout"
@@ -344,12 +355,14 @@ def test_calls_of_every_kind_at_once_come_back_once_each(server: ScriptedServer)
         {"behaviour": "until_close"},
         {"behaviour": "late_end"},
     ]
-    done = run(server.url, *orders, calls=1000, concurrency=200, threads=3, first_ms=1500, stall_ms=300)
+    done = run(server.url, *orders, calls=1000, concurrency=200, threads=3, first_ms=1500, stall_ms=300, tells=True)
     assert len(done.results) == 1000
     by_kind = [{done.results[i]["reason"] for i in range(kind, 1000, 10)} for kind in range(10)]
     assert by_kind[1] == by_kind[6] == by_kind[7] == {"timeout"}
     assert (by_kind[2], by_kind[5]) == ({"stream_broken"}, {"overloaded"})
     assert by_kind[0] == by_kind[3] == by_kind[4] == by_kind[8] == by_kind[9] == {ANSWERED}
+    told = [{done.results[i]["told"] for i in range(kind, 1000, 10)} for kind in range(10)]
+    assert (told[1], told[5], told[6], told[7]) == ({0}, {0}, {0}, {1})
 
 
 def test_calls_beyond_the_bound_are_refused_and_the_others_go_on(server: ScriptedServer) -> None:

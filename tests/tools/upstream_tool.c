@@ -36,9 +36,11 @@ struct tool {
 	bool probes;     /* GET /key instead of chats */
 	bool is_bench;   /* no line for each result */
 	bool shows_text;
+	bool tells; /* calls want to be told when their content begins */
 
 	long put, taken, failed, refused;
 	int64_t *put_ms; /* by id */
+	int *told;       /* by id: how often its content was told to have begun */
 	long first_uncancelled;
 	long files_before, files_after; /* limits of open files, set before and after the start; 0 = as it is */
 };
@@ -95,6 +97,7 @@ static void print_result(const struct tool *tool, const struct call *call)
 		failure->maybe_sent ? "true" : "false", failure->retry_after_ms, call->requests_sent,
 		call->ended_ms - tool->put_ms[call->id],
 		call->first_content_ms == 0 ? (int64_t)-1 : call->first_content_ms - call->started_ms);
+	if (tool->tells) printf(",\"told\":%d", tool->told[call->id]);
 	if (tool->shows_text) print_text("content", call->result.answer.content);
 	printf(",\"content_bytes\":%zu}\n", call->result.answer.content.size);
 }
@@ -119,6 +122,7 @@ static enum status put_one(struct tool *tool, uint64_t id, int64_t now_ms)
 	call->first_content_due_ms = now_ms + tool->first_ms;
 	call->deadline_ms = now_ms + tool->deadline_ms;
 	call->stall_ms = tool->stall_ms;
+	call->tells_content = tool->tells;
 	enum status status = upstream_put(tool->upstream, call);
 	if (status != STATUS_OK) call_free(call);
 	return status;
@@ -150,12 +154,18 @@ static int cancel_due(struct tool *tool)
 
 static void take_all(struct tool *tool)
 {
-	struct call *calls[TAKE_MAX];
-	for (size_t count; (count = upstream_take(tool->upstream, calls, TAKE_MAX)) > 0;) {
+	struct upstream_event events[TAKE_MAX];
+	for (size_t count; (count = upstream_take(tool->upstream, events, TAKE_MAX)) > 0;) {
 		for (size_t i = 0; i < count; i++) {
-			if (!tool->is_bench) print_result(tool, calls[i]);
-			if (calls[i]->result.failure.reason != REASON_NONE) tool->failed++;
-			call_free(calls[i]);
+			struct call *call = events[i].call;
+			if (call == NULL) {
+				ASSERT(tool->tells);
+				tool->told[events[i].id]++;
+				continue;
+			}
+			if (!tool->is_bench) print_result(tool, call);
+			if (call->result.failure.reason != REASON_NONE) tool->failed++;
+			call_free(call);
 			tool->taken++;
 		}
 	}
@@ -206,6 +216,7 @@ enum option_code {
 	OPTION_TEXT,
 	OPTION_FILES_BEFORE,
 	OPTION_FILES_AFTER,
+	OPTION_TELLS,
 };
 
 static const struct option options[] = {
@@ -235,6 +246,7 @@ static const struct option options[] = {
 	{ "text", no_argument, NULL, OPTION_TEXT },
 	{ "files-before", required_argument, NULL, OPTION_FILES_BEFORE },
 	{ "files-after", required_argument, NULL, OPTION_FILES_AFTER },
+	{ "tells", no_argument, NULL, OPTION_TELLS },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -273,6 +285,9 @@ static bool set_text(struct tool *tool, int code, const char *value)
 		return true;
 	case OPTION_TEXT:
 		tool->shows_text = true;
+		return true;
+	case OPTION_TELLS:
+		tool->tells = true;
 		return true;
 	case OPTION_BODY:
 		ASSERT(tool->body_count < BODIES_MAX);
@@ -392,13 +407,15 @@ int main(int argc, char **argv)
 	};
 	if (!read_options(&tool, argc, argv)) return 2;
 	tool.put_ms = calloc((size_t)tool.calls + 2, sizeof(int64_t));
-	ASSERT(tool.put_ms != NULL);
+	tool.told = calloc((size_t)tool.calls + 2, sizeof(int));
+	ASSERT(tool.put_ms != NULL && tool.told != NULL);
 	long fds_before = count_fds();
 	limit_files(tool.files_before);
 	enum status status = upstream_start(&tool.options, &tool.upstream);
 	if (status != STATUS_OK) {
 		printf("{\"start\":\"%s\",\"fds_left\":%ld}\n", status_text(status), count_fds() - fds_before);
 		free(tool.put_ms);
+		free(tool.told);
 		return 3;
 	}
 	if (tool.files_after > 0) limit_files(tool.files_after);
@@ -412,5 +429,6 @@ int main(int argc, char **argv)
 	upstream_stop(tool.upstream);
 	print_summary(&tool, wall_ns, cpu, sleeps, count_fds() - fds_before);
 	free(tool.put_ms);
+	free(tool.told);
 	return 0;
 }

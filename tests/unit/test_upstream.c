@@ -70,10 +70,12 @@ static struct call *make_call(uint64_t id, int64_t within_ms)
 static struct call *take_one(struct upstream *upstream)
 {
 	struct pollfd wait = { .fd = upstream_fd(upstream), .events = POLLIN };
-	struct call *call = NULL;
-	while (upstream_take(upstream, &call, 1) == 0)
+	struct upstream_event event = { .call = NULL };
+	while (upstream_take(upstream, &event, 1) == 0)
 		assert_int_equal(poll(&wait, 1, LONG_MS), 1);
-	return call;
+	assert_non_null(event.call);
+	assert_int_equal(event.call->id, event.id);
+	return event.call;
 }
 
 static void assert_refused(const struct upstream_options *options)
@@ -204,8 +206,8 @@ static void cancel_of_unknown_ids_leaves_room_for_calls(void **state)
 	for (uint64_t id = 1; id < 1000; id++)
 		upstream_cancel(upstream, id);
 	assert_int_equal(upstream_put(upstream, make_call(1000, LONG_MS)), STATUS_OK);
-	for (struct call *call; upstream_take(upstream, &call, 1) > 0;)
-		fail();
+	struct upstream_event event;
+	assert_int_equal(upstream_take(upstream, &event, 1), 0);
 	upstream_stop(upstream);
 	close(silence.fd);
 }
@@ -287,7 +289,7 @@ static void set_key_later_calls_carry_it_and_running_ones_go_on(void **state)
 	int64_t deadline_ms = clock_now().mono_ms + LONG_MS;
 	assert_int_equal(upstream_probe_key(upstream, 100, deadline_ms), STATUS_OK);
 	assert_next_request_carries(&silence, "GET /v1/key HTTP/1.1\r\n");
-	struct call *none;
+	struct upstream_event none;
 	assert_int_equal(upstream_take(upstream, &none, 1), 0);
 	/* A handle that carried the first key is used again with the second. */
 	upstream_cancel(upstream, 1);

@@ -12,6 +12,8 @@ struct call *call_new(uint64_t id, size_t body_max, size_t result_max)
 	struct call *call = calloc(1, sizeof(*call));
 	if (call == NULL) return NULL;
 	call->id = id;
+	call->content_begun = (struct call_message){ .call = call };
+	call->end = (struct call_message){ .call = call, .is_end = true };
 	buffer_init(&call->body, body_max);
 	call->arena = arena_new(result_max);
 	if (call->arena == NULL) {

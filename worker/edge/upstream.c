@@ -1,8 +1,8 @@
 /* The pool of upstream threads: see the header.
  *
  * A call goes to the thread that its id names, so that a cancellation finds it without a table, and consecutive ids
- * spread evenly. The way back is one mailbox for all threads, as large as there may be calls and with its memory taken
- * at the start: giving a call back never fails. */
+ * spread evenly. The way back is one mailbox for all threads, with room for all that may be said of as many calls as there
+ * may be, and with its memory taken at the start: giving a call back never fails. */
 #include "worker/edge/upstream.h"
 
 #include <stdlib.h>
@@ -46,9 +46,10 @@ static enum status mailbox_fill_once(struct mailbox *mailbox, size_t count)
 
 static enum status upstream_open_done(struct upstream *upstream)
 {
-	upstream->done = mailbox_new(upstream->in_flight_max + PROBES_MAX);
+	size_t messages = 2 * (upstream->in_flight_max + PROBES_MAX);
+	upstream->done = mailbox_new(messages);
 	if (upstream->done == NULL) return STATUS_NO_MEMORY;
-	return mailbox_fill_once(upstream->done, upstream->in_flight_max + PROBES_MAX);
+	return mailbox_fill_once(upstream->done, messages);
 }
 
 /* Of each thread, so that none can use up what the others need. */
@@ -120,10 +121,10 @@ enum status upstream_start(const struct upstream_options *options, struct upstre
 
 static void upstream_drop_done(struct upstream *upstream)
 {
-	struct call *calls[TAKE_MAX];
-	for (size_t count; (count = upstream_take(upstream, calls, TAKE_MAX)) > 0;)
+	struct upstream_event events[TAKE_MAX];
+	for (size_t count; (count = upstream_take(upstream, events, TAKE_MAX)) > 0;)
 		for (size_t i = 0; i < count; i++)
-			call_free(calls[i]);
+			call_free(events[i].call);
 }
 
 void upstream_stop(struct upstream *upstream)
@@ -178,17 +179,22 @@ static void upstream_count_out(struct upstream *upstream, uint64_t id)
 	upstream->in_flight--;
 }
 
-size_t upstream_take(struct upstream *upstream, struct call **out_calls, size_t count_max)
+static struct upstream_event upstream_read(struct upstream *upstream, const struct call_message *message)
+{
+	struct upstream_event event = { .id = message->call->id, .call = message->is_end ? message->call : NULL };
+	if (event.call != NULL) upstream_count_out(upstream, event.id);
+	return event;
+}
+
+size_t upstream_take(struct upstream *upstream, struct upstream_event *out_events, size_t count_max)
 {
 	void *messages[TAKE_MAX];
 	size_t taken = 0;
 	while (taken < count_max) {
 		size_t wanted = count_max - taken < TAKE_MAX ? count_max - taken : TAKE_MAX;
 		size_t count = mailbox_take(upstream->done, messages, wanted);
-		for (size_t i = 0; i < count; i++) {
-			out_calls[taken] = messages[i];
-			upstream_count_out(upstream, out_calls[taken++]->id);
-		}
+		for (size_t i = 0; i < count; i++)
+			out_events[taken++] = upstream_read(upstream, messages[i]);
 		if (count < wanted) break;
 	}
 	return taken;

@@ -66,11 +66,18 @@ NODISCARD enum status upstream_put(struct upstream *upstream, struct call *call)
  * ids are ignored. Never blocks. */
 void upstream_cancel(struct upstream *upstream, uint64_t id);
 
-/* Readable when calls have come back. */
+/* What the pool says of a call. */
+struct upstream_event {
+	uint64_t id;
+	struct call *call; /* it has come back; NULL = its content has begun to come (of calls with tells_content) */
+};
+
+/* Readable when there is something to take. */
 int upstream_fd(const struct upstream *upstream);
 
-/* Takes up to `count_max` calls that have come back; the caller owns them. */
-size_t upstream_take(struct upstream *upstream, struct call **out_calls, size_t count_max);
+/* Takes up to `count_max` events in their order; the caller owns the calls that have come back. That content has begun
+ * is said before the call comes back, or not at all when both are in one turn of the thread. */
+size_t upstream_take(struct upstream *upstream, struct upstream_event *out_events, size_t count_max);
 
 /* GET base_url + "/key" with the same credentials on the pool: what the account latch polls. The verdict arrives as a
  * call with this id through upstream_take(): result.failure.reason REASON_NONE = the key is good. */

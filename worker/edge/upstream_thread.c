@@ -51,26 +51,31 @@ struct upstream_thread {
 	struct upstream_multis multis;
 	struct upstream_transfers transfers;
 	struct upstream_waiting waiting;
-	struct list answered;
+	struct upstream_turn lists;
 	struct list draining; /* the oldest first */
-	struct call *done_calls[DONE_MAX];
-	size_t done_count;
+	struct call_message *messages[DONE_MAX];
+	size_t message_count;
 	bool is_stopping;
 };
 
-static void thread_flush_done(struct upstream_thread *thread)
+static void thread_flush_messages(struct upstream_thread *thread)
 {
-	for (size_t i = 0; i < thread->done_count; i++) {
-		enum status status = mailbox_put(thread->done, thread->done_calls[i]);
+	for (size_t i = 0; i < thread->message_count; i++) {
+		enum status status = mailbox_put(thread->done, thread->messages[i]);
 		ASSERT(status == STATUS_OK);
 	}
-	thread->done_count = 0;
+	thread->message_count = 0;
+}
+
+static void thread_say(struct upstream_thread *thread, struct call_message *message)
+{
+	if (thread->message_count == DONE_MAX) thread_flush_messages(thread);
+	thread->messages[thread->message_count++] = message;
 }
 
 static void thread_give_back(struct upstream_thread *thread, struct call *call)
 {
-	if (thread->done_count == DONE_MAX) thread_flush_done(thread);
-	thread->done_calls[thread->done_count++] = call;
+	thread_say(thread, &call->end);
 }
 
 /* A call that never became a transfer. */
@@ -86,6 +91,7 @@ static void thread_end_call(struct upstream_thread *thread, struct upstream_tran
 {
 	struct call *call = upstream_transfer_end(transfer, end);
 	upstream_transfers_forget(transfer);
+	list_unlink(&transfer->news);
 	thread_give_back(thread, call);
 }
 
@@ -113,7 +119,7 @@ static struct upstream_transfer *thread_take_transfer(struct upstream_thread *th
 	struct upstream_transfer *transfer = upstream_transfers_take(&thread->transfers);
 	if (transfer != NULL) return transfer;
 	if (upstream_transfers_may_grow(&thread->transfers)) {
-		transfer = upstream_transfer_new(thread->setup, thread->share, &thread->now, &thread->answered);
+		transfer = upstream_transfer_new(thread->setup, thread->share, &thread->now, &thread->lists);
 		if (transfer == NULL) return NULL;
 		if (upstream_multis_adopt(&thread->multis, transfer->easy, &transfer->multi) == STATUS_OK) {
 			thread->transfers.count++;
@@ -282,8 +288,15 @@ static void thread_drain(struct upstream_thread *thread, struct upstream_transfe
 /* Those that got their verdict in this turn, and have not ended in it, are watched by another clock now. */
 static void thread_watch_answered(struct upstream_thread *thread)
 {
-	for (struct list *turn; (turn = list_pop_front(&thread->answered)) != NULL;)
+	for (struct list *turn; (turn = list_pop_front(&thread->lists.answered)) != NULL;)
 		upstream_transfers_watch(&thread->transfers, LIST_ELEMENT(turn, struct upstream_transfer, turn));
+}
+
+/* Those that go on; of a call that is back by now nothing is left to be said. */
+static void thread_tell_begun(struct upstream_thread *thread)
+{
+	for (struct list *news; (news = list_pop_front(&thread->lists.begun)) != NULL;)
+		thread_say(thread, &LIST_ELEMENT(news, struct upstream_transfer, news)->call->content_begun);
 }
 
 static void thread_end_overdue(struct upstream_thread *thread)
@@ -334,7 +347,8 @@ static void thread_turn(struct upstream_thread *thread)
 	thread_collect(thread);
 	thread_watch_answered(thread);
 	thread_end_overdue(thread);
-	thread_flush_done(thread);
+	thread_tell_begun(thread);
+	thread_flush_messages(thread);
 }
 
 static void *thread_main(void *context)
@@ -398,7 +412,8 @@ enum status upstream_thread_start(const struct upstream_thread_options *options,
 	thread->multis.now = &thread->now;
 	thread->multis.connection_max = options->connection_max;
 	upstream_waiting_init(&thread->waiting);
-	list_init(&thread->answered);
+	list_init(&thread->lists.answered);
+	list_init(&thread->lists.begun);
 	list_init(&thread->draining);
 	thread->headers = options->headers;
 	enum status status = thread_prepare(thread, options);
@@ -433,7 +448,7 @@ static void thread_drop_transfers(struct upstream_thread *thread)
 	}
 	for (struct upstream_transfer *transfer; (transfer = upstream_waiting_take(&thread->waiting)) != NULL;)
 		thread_finish(thread, transfer, TRANSPORT_CANCELLED);
-	thread_flush_done(thread);
+	thread_flush_messages(thread);
 }
 
 void upstream_thread_stop(struct upstream_thread *thread)

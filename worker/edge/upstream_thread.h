@@ -1,11 +1,12 @@
 /* One thread of the pool: a loop that waits for sockets, orders and clocks, and runs the attempts it was given.
  *
  * A turn of the loop: wait → pass socket events to libcurl → take all orders → run libcurl's timers → give back what
- * has ended → end what is overdue, or give it back when it has its verdict. Everything that is there
- * is taken in one turn, and calls go back in one run, so a burst wakes each side once. Without orders and transfers
+ * has ended → end what is overdue, or give it back when it has its verdict → tell
+ * of those whose content has begun. Everything that is there is taken in one turn, and calls go back in one run, so a burst wakes each side once. Without orders and transfers
  * the thread sleeps without a time limit.
  *
- * Two mailboxes connect it to the pool: its own for orders, and one for all threads for the calls that come back. */
+ * Two mailboxes connect it to the pool: its own for orders, and one for all threads for the calls that come back and
+ * what is said of them (struct call_message). */
 #ifndef WORKER_EDGE_UPSTREAM_THREAD_H
 #define WORKER_EDGE_UPSTREAM_THREAD_H
 
@@ -19,7 +20,7 @@ enum upstream_order_kind { UPSTREAM_ORDER_CHAT, UPSTREAM_ORDER_KEY, UPSTREAM_ORD
 
 struct upstream_thread_options {
 	const struct upstream_setup *setup; /* borrowed for the thread's life */
-	struct mailbox *done;               /* likewise; has room for every call of the pool at any time */
+	struct mailbox *done;               /* likewise; has room for two messages of every call of the pool */
 	struct watchdog_pulse *pulse;       /* likewise; NULL = not watched */
 	struct upstream_headers *headers;   /* the thread's own, from its start on; the caller's still on failure */
 	size_t in_flight_max;               /* calls that may be inside at once */

@@ -116,7 +116,9 @@ static void transfer_note_content(struct upstream_transfer *transfer)
 	if (content == transfer->content) return;
 	transfer->content = content;
 	transfer->content_ms = transfer->now->mono_ms;
-	if (transfer->call->first_content_ms == 0) transfer->call->first_content_ms = transfer->content_ms;
+	if (transfer->call->first_content_ms != 0) return;
+	transfer->call->first_content_ms = transfer->content_ms;
+	if (transfer->call->tells_content) list_push_back(&transfer->lists->begun, &transfer->news);
 }
 
 static size_t on_body(char *data, size_t size, size_t count, void *context)
@@ -133,7 +135,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *context)
 	if (status == STATUS_CLOSED) {
 		transfer_enter(transfer, UPSTREAM_TRANSFER_ANSWERED);
 		transfer->verdict_ms = transfer->now->mono_ms;
-		list_push_back(transfer->answered, &transfer->turn);
+		list_push_back(&transfer->lists->answered, &transfer->turn);
 		return piece.size;
 	}
 	transfer->own_end = status == STATUS_TOO_LARGE ? TRANSPORT_TOO_LARGE : TRANSPORT_INTERNAL;
@@ -155,13 +157,14 @@ static CURLcode transfer_set_callbacks(struct upstream_transfer *transfer, CURLS
 }
 
 struct upstream_transfer *upstream_transfer_new(
-	const struct upstream_setup *setup, CURLSH *share, const struct instant *now, struct list *answered)
+	const struct upstream_setup *setup, CURLSH *share, const struct instant *now, struct upstream_turn *lists)
 {
 	struct upstream_transfer *transfer = calloc(1, sizeof(*transfer));
 	if (transfer == NULL) return NULL;
-	*transfer = (struct upstream_transfer){ .setup = setup, .now = now, .answered = answered };
+	*transfer = (struct upstream_transfer){ .setup = setup, .now = now, .lists = lists };
 	list_init(&transfer->place);
 	list_init(&transfer->turn);
+	list_init(&transfer->news);
 	list_init(&transfer->bucket);
 	transfer->easy = curl_easy_init();
 	if (transfer->easy == NULL || upstream_setup_apply(setup, transfer->easy) != STATUS_OK ||

@@ -48,17 +48,24 @@ enum upstream_transfer_state {
 
 struct upstream_multi;
 
+/* What happened to transfers in one turn of their thread; it empties both. */
+struct upstream_turn {
+	struct list answered; /* their verdict is known; by `turn` */
+	struct list begun;    /* their calls want to know that content has begun; by `news` */
+};
+
 struct upstream_transfer {
 	struct list place;            /* in the table's free list, its multi handle's list, or that of the waiting */
 	struct list turn;             /* in the thread's list of the answered or of the draining */
+	struct list news;             /* in the thread's list of those whose content has begun */
 	struct heap_node watchdog;    /* in the thread's heap when not FREE */
 	struct list bucket;           /* in the table, by the call's id */
 	struct upstream_multi *multi; /* borrowed; whose it is; NULL while it is FREE or WAITING */
 
 	const struct upstream_setup *setup; /* borrowed, like the two below */
 	const struct instant *now;
-	struct list *answered; /* where it enters itself when its verdict is known */
-	CURL *easy;            /* owned */
+	struct upstream_turn *lists; /* where it enters itself */
+	CURL *easy;                  /* owned */
 	enum upstream_aim aim;
 	enum upstream_transfer_state state;
 
@@ -83,7 +90,7 @@ struct upstream_transfer {
 
 /* Everything but the sockets' options. NULL when memory is missing or libcurl refuses. */
 NODISCARD struct upstream_transfer *upstream_transfer_new(
-	const struct upstream_setup *setup, CURLSH *share, const struct instant *now, struct list *answered);
+	const struct upstream_setup *setup, CURLSH *share, const struct instant *now, struct upstream_turn *lists);
 
 /* Accepts NULL. Not in a multi handle any more. Frees the call, too. */
 void upstream_transfer_free(struct upstream_transfer *transfer);
