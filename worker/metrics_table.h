@@ -63,6 +63,9 @@
 	ROW(METRIC_UPSTREAM_ATTEMPTS, "chat_worker_upstream_attempts_total", COUNTER, "", 1, "",                      \
 		METRICS_LABELS("status"), METRICS_NO_BUCKETS, METRICS_WORDS,                                          \
 		"Attempts at the model, by HTTP status, or by reason where none came.")                               \
+	ROW(METRIC_HEDGES, "chat_worker_hedges_total", COUNTER, "", 1, "", METRICS_LABELS("result"),                  \
+		METRICS_NO_BUCKETS, METRICS_WORDS,                                                                    \
+		"Second calls for slow attempts: started, then won or lost; or why one that was due was not made.")   \
 	ROW(METRIC_END_TO_END_DURATION, "chat_worker_end_to_end_duration_seconds", HISTOGRAM, "seconds", 1e-3, "",    \
 		METRICS_NO_LABELS, METRICS_BUCKETS_CALL, METRICS_SINGLE,                                              \
 		"From the request's record timestamp to the commit of its reply.")                                    \

@@ -68,9 +68,14 @@ static void check_clocks(const struct settings *settings)
 			.why = "a chat would end while it waits for its next attempt" },
 		{ PAIR(settings, breaker, open_ms, breaker, open_max_ms), .may_be_equal = true,
 			.why = "the first pause is the shortest" },
+		{ PAIR(settings, hedge, delay_min_ms, hedge, delay_ms), .may_be_equal = true,
+			.why = "it is the shortest delay" },
 	};
 	for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++)
 		check_order(settings->table, &orders[i]);
+	const struct order hedge = { PAIR(settings, hedge, delay_ms, openrouter, first_token_timeout_ms),
+		.is_warning = true, .why = "an attempt ends before it gets a second call" };
+	if (settings->hedge.enabled) check_order(settings->table, &hedge);
 }
 
 /* Zero says that a time is not given. */

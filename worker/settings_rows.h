@@ -115,6 +115,14 @@
 	ROW(breaker, open_ms, INT, "1000", 1, SETTINGS_MS_MAX, "ms", "", "How long it stays open at first.")         \
 	ROW(breaker, open_max_ms, INT, "3000", 1, SETTINGS_MS_MAX, "ms", "", "How long it stays open at most.")
 
+#define SETTINGS_HEDGE(ROW)                                                                                       \
+	ROW(hedge, enabled, BOOL, "false", 0, 0, "", "",                                                          \
+		"Call a second time for a chat whose first content is late; what begins first is used.")          \
+	ROW(hedge, max_share, FLOAT, "0.05", 0, 1, "", "", "Share of the chats that get a second call, at most.") \
+	ROW(hedge, delay_ms, INT, "2000", 1, SETTINGS_MS_MAX, "ms", "",                                           \
+		"Late is after this, until 20 attempts tell more of a model; then after what 95 of 100 keep to.") \
+	ROW(hedge, delay_min_ms, INT, "500", 0, SETTINGS_MS_MAX, "ms", "", "Never sooner than this.")
+
 #define SETTINGS_WORKER(ROW)                                                                                      \
 	ROW(worker, threads, INT, "2", 1, 64, "threads", "", "Threads that talk to the model service.")           \
 	ROW(worker, max_in_flight, INT, "1000", 1, 100000, "chats", "", "Attempts that run at once.")             \
@@ -164,6 +172,7 @@
 	SECTION(fallback, SETTINGS_FALLBACK)     \
 	SECTION(retry, SETTINGS_RETRY)           \
 	SECTION(breaker, SETTINGS_BREAKER)       \
+	SECTION(hedge, SETTINGS_HEDGE)           \
 	SECTION(worker, SETTINGS_WORKER)         \
 	SECTION(publish, SETTINGS_PUBLISH)       \
 	SECTION(admin, SETTINGS_ADMIN)           \

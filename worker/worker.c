@@ -199,7 +199,10 @@ static void take_results(struct worker *worker, struct instant now)
 	do {
 		count = upstream_take(worker->upstream, events, EVENTS_PER_TAKE);
 		for (size_t i = 0; i < count; i++) {
-			if (events[i].call != NULL) flow_call_done(worker->flow, events[i].call, now);
+			if (events[i].call == NULL)
+				flow_content_begun(worker->flow, events[i].id, now);
+			else
+				flow_call_done(worker->flow, events[i].call, now);
 		}
 	} while (count == EVENTS_PER_TAKE);
 }

@@ -78,12 +78,12 @@ static void count_answer(const struct worker_events *events, const struct call *
 		metrics_add_labelled(metrics, METRIC_COST, model, (int64_t)(answer->cost_usd * NANO + 0.5));
 }
 
-static void on_attempt(void *context, const struct job *job, const struct call *call, enum retry_step step)
+/* `error`: what ended it, empty for an answer. */
+static void count_attempt(
+	const struct worker_events *events, const struct call *call, struct bytes model, struct bytes error)
 {
-	struct worker_events *events = context;
 	const struct failure *failure = &call->result.failure;
-	struct bytes model = used_model(job);
-	struct bytes labels[] = { model, bytes_of(reason_word(failure->reason)) };
+	struct bytes labels[] = { model, error };
 	metric_observe(metrics_series(events->metrics, METRIC_OPERATION_DURATION, labels, 2),
 		call->ended_ms - call->started_ms);
 	if (call->first_content_ms > 0)
@@ -97,10 +97,39 @@ static void on_attempt(void *context, const struct job *job, const struct call *
 		snprintf(status, sizeof(status), "%d", failure->http_status % 1000);
 		metrics_add_labelled(events->metrics, METRIC_UPSTREAM_ATTEMPTS, bytes_of(status), 1);
 	} else {
-		metrics_add_labelled(events->metrics, METRIC_UPSTREAM_ATTEMPTS, labels[1], 1);
+		metrics_add_labelled(events->metrics, METRIC_UPSTREAM_ATTEMPTS, error, 1);
 	}
-	if (step != RETRY_STEP_END) metrics_add_labelled(events->metrics, METRIC_UPSTREAM_RETRIES, labels[1], 1);
+}
+
+static void on_attempt(void *context, const struct job *job, const struct call *call, enum retry_step step)
+{
+	struct worker_events *events = context;
+	struct bytes reason = bytes_of(reason_word(call->result.failure.reason));
+	count_attempt(events, call, used_model(job), reason);
+	if (step != RETRY_STEP_END) metrics_add_labelled(events->metrics, METRIC_UPSTREAM_RETRIES, reason, 1);
 	log_attempt(events, job, call, step);
+}
+
+static void on_hedge(void *context, struct bytes model, enum flow_hedge hedge)
+{
+	struct worker_events *events = context;
+	struct bytes word = bytes_of(flow_hedge_word(hedge));
+	metrics_add_labelled(events->metrics, METRIC_HEDGES, word, 1);
+	log_event(events->log, LOG_LEVEL_DEBUG, "second call",
+		LOG_FIELDS(log_text("model", model), log_text("result", word)));
+}
+
+/* What it cost is counted, although its chat has no use for it. A cancelled call ends as a time-out without status. */
+static void on_undecided(void *context, struct bytes model, const struct call *call)
+{
+	struct worker_events *events = context;
+	const struct failure *failure = &call->result.failure;
+	bool is_cancelled = failure->reason == REASON_TIMEOUT && failure->action == FAILURE_ACTION_END;
+	struct bytes error = is_cancelled ? BYTES_LITERAL("cancelled") : bytes_of(reason_word(failure->reason));
+	count_attempt(events, call, model, error);
+	log_event(events->log, LOG_LEVEL_DEBUG, "attempt had a better one beside it",
+		LOG_FIELDS(log_text("model", model), log_text("reason", error), log_int("status", failure->http_status),
+			log_int("ms", call->ended_ms - call->started_ms)));
 }
 
 static enum log_level reply_level(enum chat_outcome outcome)
@@ -279,6 +308,8 @@ struct flow_events worker_events_table(struct worker_events *events)
 		.context = events,
 		.on_taken = on_taken,
 		.on_attempt = on_attempt,
+		.on_hedge = on_hedge,
+		.on_undecided = on_undecided,
 		.on_reply = on_reply,
 		.on_committed = on_committed,
 		.on_breaker = on_breaker,

@@ -149,6 +149,12 @@ static void fill_bounds(struct flow_options *flow, const struct settings *settin
 		.open_ms = settings->breaker.open_ms,
 		.open_max_ms = settings->breaker.open_max_ms,
 	};
+	flow->hedge = (struct flow_hedge_options){
+		.enabled = settings->hedge.enabled,
+		.max_share = settings->hedge.max_share,
+		.delay_ms = settings->hedge.delay_ms,
+		.delay_min_ms = settings->hedge.delay_min_ms,
+	};
 	flow->stall_ms = settings->openrouter.stall_timeout_ms;
 	flow->in_flight_max = (size_t)settings->worker.max_in_flight;
 	flow->waiting_max = (size_t)settings->worker.max_waiting;

@@ -66,6 +66,21 @@ static void on_cooling(void *context, struct bytes model, int64_t wait_ms)
 	support->coolings++;
 }
 
+static void on_hedge(void *context, struct bytes model, enum flow_hedge hedge)
+{
+	struct support *support = context;
+	assert_true(model.size > 0);
+	support->hedges[hedge]++;
+}
+
+static void on_undecided(void *context, struct bytes model, const struct call *call)
+{
+	struct support *support = context;
+	assert_true(model.size > 0);
+	assert_int_not_equal(call->id, 0);
+	support->undecided++;
+}
+
 static void on_account(void *context, enum reason reason)
 {
 	struct support *support = context;
@@ -138,6 +153,8 @@ static struct flow_options default_options(struct support *support)
 			.on_committed = on_committed,
 			.on_breaker = on_breaker,
 			.on_cooling = on_cooling,
+			.on_hedge = on_hedge,
+			.on_undecided = on_undecided,
 			.on_account = on_account,
 			.on_notice = on_notice,
 			.on_parked = on_parked,

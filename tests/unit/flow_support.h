@@ -11,7 +11,11 @@
 #include "worker/core/flow.h"
 #include "worker/core/ledger.h"
 
-enum { SUPPORT_NOTICES = FLOW_NOTICE_REPLY_TO_REFUSED + 1, SUPPORT_REPLIES_MAX = 64 };
+enum {
+	SUPPORT_NOTICES = FLOW_NOTICE_REPLY_TO_REFUSED + 1,
+	SUPPORT_HEDGES = FLOW_HEDGE_DRAINING + 1,
+	SUPPORT_REPLIES_MAX = 64
+};
 
 /* When the clocks begin. */
 #define SUPPORT_MONO_MS INT64_C(1000000)
@@ -26,9 +30,11 @@ struct support {
 	long notices[SUPPORT_NOTICES];
 	long breakers[BREAKER_STATE_COUNT]; /* changes to each state that were told */
 	long coolings;                      /* models that were told to cool */
-	long accounts;                      /* changes of the account that were told */
-	enum reason account;                /* the latest of them */
-	int32_t notice_partition;           /* of the last one */
+	long hedges[SUPPORT_HEDGES];        /* what was told of second calls */
+	long undecided;
+	long accounts;            /* changes of the account that were told */
+	enum reason account;      /* the latest of them */
+	int32_t notice_partition; /* of the last one */
 	int64_t notice_offset;
 	size_t parked_replies, parked_calls; /* told as kept */
 	long park_ends[PARK_END_COUNT];

@@ -253,6 +253,29 @@ static void flow_memory_missing_for_a_call_is_asked_for_again(void **state)
 	support_close(&support);
 }
 
+/* The chat has a call, so it can do without. */
+static void flow_memory_missing_for_a_second_call_makes_none(void **state)
+{
+	(void)state;
+	struct support support;
+	support_init(&support);
+	support.options.hedge = (struct flow_hedge_options){ .enabled = true, .max_share = 1, .delay_ms = 1000 };
+	support_start(&support);
+	support_assign(&support, 0, -1, BYTES_NONE);
+	support_take_chat(&support, 0, 0, "c");
+	struct call *call = support_call(&support);
+	support_pass(&support, 1000);
+	begin_refusing(0);
+	struct call *second = NULL;
+	enum status status = flow_next_call(support.flow, support.now, &second);
+	end_refusing();
+	assert_int_equal(status, STATUS_EMPTY);
+	assert_int_equal(support.hedges[FLOW_HEDGE_NO_MEMORY], 1);
+	support_answer(&support, call);
+	support_commit(&support);
+	support_close(&support);
+}
+
 static void flow_memory_missing_for_a_batch_puts_all_back(void **state)
 {
 	(void)state;
@@ -320,6 +343,7 @@ int main(void)
 		cmocka_unit_test(flow_memory_missing_for_a_record_leaves_it_with_the_caller),
 		cmocka_unit_test(flow_memory_missing_for_a_lane_keeps_a_rejection),
 		cmocka_unit_test(flow_memory_missing_for_a_call_is_asked_for_again),
+		cmocka_unit_test(flow_memory_missing_for_a_second_call_makes_none),
 		cmocka_unit_test(flow_memory_missing_for_a_batch_puts_all_back),
 		cmocka_unit_test(flow_memory_missing_for_a_held_record_is_tried_again),
 	};

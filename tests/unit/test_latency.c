@@ -44,8 +44,8 @@ static double share_until(int64_t duration_ms)
 	return sum / reference.total;
 }
 
-/* What is told is not below the true quantile, and by less than an eighth above it. Halved weights are rounded, hence the little
- * that a share may be off. */
+/* What is told is not below the true quantile, and by less than an eighth above it. Halved weights are rounded, hence
+ * the little that a share may be off. */
 static void check_quantiles(const struct latency *latency)
 {
 	static const int permilles[] = { 1, 10, 250, 500, 900, 950, 990, 999, 1000 };

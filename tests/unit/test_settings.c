@@ -203,6 +203,8 @@ static const struct mistake mistakes[] = {
 	{ "retry.backoff_ms", "801", "must not be more than retry.backoff_max_ms" },
 	{ "retry.backoff_max_ms", "10000", "must be less than chat.deadline_ms" },
 	{ "breaker.open_ms", "60001", "must not be more than breaker.open_max_ms" },
+	{ "hedge.delay_min_ms", "2001", "hedge.delay_min_ms: 2001 must not be more than hedge.delay_ms" },
+	{ "hedge.max_share", "1.01", "hedge.max_share" },
 	{ "chat.deadline_max_ms", "5000", "chat.deadline_max_ms: 5000 must not be less than chat.deadline_ms" },
 	/* bounds that do not fit */
 	{ "worker.max_bytes", "1048576", "worker.max_bytes: 1048576 must be more than limits.record_bytes" },
@@ -293,7 +295,10 @@ static void settings_doubtful_warned_of(void **state)
 	add(&flags, "kafka.transactional_id", "x");
 	add(&flags, "chat.deadline_max_ms", "60000");
 	add(&flags, "publish.max_bytes", "65536");
+	add(&flags, "hedge.enabled", "true");
+	add(&flags, "hedge.delay_ms", "3500");
 	struct settings *settings = load(&flags, STATUS_OK);
+	assert_problem(settings, "hedge.delay_ms: 3500 must be less than openrouter.first_token_timeout_ms", true);
 	assert_problem(settings, "openrouter.insecure_http: the key and all chats go over the network", true);
 	assert_problem(settings, "openrouter.models: item 2 fits none", true);
 	assert_problem(settings, "kafka.transactional_id: is not used", true);

@@ -1,7 +1,8 @@
 /* One attempt at the upstream: made by the flow, run by an upstream thread, given back to the flow.
  *
- * A call is handed over whole, both ways, and every call that was handed over comes back exactly once, also when it was
- * cancelled. Before that it may be told, once, that its content has begun to come. Whoever has it owns it. Times are milliseconds of the monotonic clock unless they say otherwise. */
+ * A call is handed over whole, both ways, and every call that was handed over comes back exactly once, also when it
+ * was cancelled. Before that it may be told, once, that its content has begun to come. Whoever has it owns it. Times
+ * are milliseconds of the monotonic clock unless they say otherwise. */
 #ifndef WORKER_CORE_CALL_H
 #define WORKER_CORE_CALL_H
 
@@ -22,8 +23,8 @@ struct call {
 	int64_t first_content_due_ms; /* no content by then → TIMEOUT */
 	int64_t deadline_ms;          /* not ended by then → TIMEOUT */
 	int64_t stall_ms;             /* longest pause between pieces of content */
-	bool on_new_connection; /* none that was used before: the attempt before this one may have ended because of it */
-	bool tells_content;     /* wants to be told when its content begins */
+	bool on_new_connection; /* none that was used before: the call before this one may have ended, or be silent, because of it */
+	bool tells_content; /* wants to be told when its content begins */
 
 	/* Set by the upstream thread. */
 	struct arena *arena; /* owned; holds what `result` points at */

@@ -53,6 +53,7 @@ struct flow *flow_new(const struct flow_options *options)
 	flow->abort_backoff_ms = FLOW_ABORT_BACKOFF_MS;
 	flow->held_due_ms = INT64_MAX;
 	flow_guard_init(flow);
+	flow_hedge_init(flow);
 
 	flow->lanes = lanes_new(key);
 	flow->park = park_new(key);
@@ -133,6 +134,7 @@ void flow_forget(struct flow *flow, struct job *job)
 	ASSERT(flow->bytes >= job->bytes);
 	ASSERT(job->parked == NULL);
 	ASSERT((job->call_id != 0) == (job->state == JOB_CALLING));
+	ASSERT(job->hedge_id == 0 || job->state == JOB_CALLING);
 	if (job->call_id != 0) flow_drop_call(flow, job);
 	struct job *next = lanes_leave(flow->lanes, job);
 	/* Only whole lanes are forgotten, front to back, or jobs that have left theirs. */
@@ -283,7 +285,7 @@ void flow_revoke(struct flow *flow, int32_t id, struct instant now)
 	flow_check(flow);
 }
 
-/* The deadline of a job that has no reply yet. */
+/* The deadline of a job that has no reply yet, or another clock of its. */
 static void on_deadline(struct flow *flow, struct job *job, struct instant now)
 {
 	ASSERT(!heap_node_is_in(&job->due));
@@ -293,7 +295,10 @@ static void on_deadline(struct flow *flow, struct job *job, struct instant now)
 		/* Its turn has not come; when it does, flow_begin_heads() sees that the time is over. */
 		return;
 	case JOB_CALLING:
-		flow_time_out_call(flow, job, now);
+		if (job->deadline_ms > now.mono_ms)
+			flow_hedge_due(flow, job);
+		else
+			flow_time_out_call(flow, job, now);
 		return;
 	case JOB_BACKOFF:
 		if (job->deadline_ms > now.mono_ms)

@@ -6,7 +6,8 @@
  *
  * The way of a chat: flow_take() enters its record in the ledger, reads the request and puts it behind its conversation;
  * at the head of its lane it waits for a call slot; flow_next_call() gives the attempt to start; flow_call_done() decides
- * between answer, another attempt and fallback; the reply is made and waits in one queue for all; flow_next_batch() takes
+ * between answer, another attempt and fallback (an attempt that shows nothing for long may get a second call: see
+ * flow_hedge_options); the reply is made and waits in one queue for all; flow_next_batch() takes
  * what is ready together with the progress it makes; flow_batch_done() adopts it, or puts the same replies back in front.
  *
  * What holds, always:
@@ -19,6 +20,8 @@
  *     its next model then, and gets its fallback at once when none is left;
  *   - no call is made of a model that asked for patience, until its time is over; a chat goes on to its next model then, or
  *     waits when none is left and the wait leaves time for an attempt, or gets its fallback at once;
+ *   - a chat gets one second call at most, never while draining; the content that comes first decides which of the two
+ *     calls counts, and the other is cancelled;
  *   - once a call was refused because of the account, none is made until a probe says that the account works;
  *   - a reply is made by the chat's deadline less the publish reserve; only a chat whose predecessors in the same
  *     conversation have later deadlines of their own waits for them: order goes before time there;
@@ -41,6 +44,18 @@
 
 struct flow;
 
+/* Hedging: when an attempt has shown no content for long, a second call is started for the same chat, to the next model
+ * if it has one that may be called, else to the same. It is part of the attempt: the first content of both wins, the
+ * other call is cancelled; when one fails, the other goes on; when both do, the later failure is that of the attempt. It
+ * is paid for like a retry, and takes a call slot that no chat waits for. */
+struct flow_hedge_options {
+	bool enabled;
+	double max_share;     /* of the chats that were called so far, which may have had a second call */
+	int64_t delay_ms;     /* without content, while too little is known of the model; then 95 of 100 of its first
+	                         contents come within the delay … */
+	int64_t delay_min_ms; /* … which is never shorter than this */
+};
+
 /* Views are borrowed for the life of the flow. */
 struct flow_options {
 	struct chat_limits limits;
@@ -48,6 +63,7 @@ struct flow_options {
 	struct retry_options retry;
 	struct retry_budget_options budget; /* of the process, and of each model */
 	struct breaker_options breaker;     /* of each model, and of the whole upstream */
+	struct flow_hedge_options hedge;
 
 	const struct bytes *models; /* in order of preference; at least one */
 	size_t model_count;
@@ -123,6 +139,9 @@ NODISCARD enum status flow_next_call(struct flow *flow, struct instant now, stru
 
 /* The next attempt to drop, by id. STATUS_EMPTY: none. */
 NODISCARD enum status flow_next_cancel(struct flow *flow, uint64_t *out_id);
+
+/* Content of the call with this id has begun to come (call->tells_content). It may have ended since. */
+void flow_content_begun(struct flow *flow, uint64_t id, struct instant now);
 
 /* An attempt came back; frees the call. Results nobody waits for any more are counted and dropped. */
 void flow_call_done(struct flow *flow, struct call *call, struct instant now);

@@ -78,22 +78,22 @@ void flow_call_again(struct flow *flow, struct job *job, struct instant now)
 	ASSERT_UNREACHABLE();
 }
 
-static void write_body(const struct flow *flow, const struct job *job, struct call *call)
+static void write_body(const struct flow *flow, const struct job *job, size_t choice, struct call *call)
 {
 	const struct flow_options *options = &flow->options;
-	ASSERT(job->retry.model < job->retry.model_count);
+	ASSERT(choice < job->retry.model_count);
 	struct openrouter_body body = {
 		.request = &job->request,
 		.messages = job->request.messages,
 		.message_count = job->message_count,
-		.model = job->models[job->retry.model],
+		.model = job->models[choice],
 		.system_prompt = options->system_prompt,
 		.temperature = options->temperature,
 		.max_tokens = options->max_tokens,
 		.tokens_max = job->tokens_max,
 		.provider = options->provider,
 		.ignored = job->ignored,
-		.ignored_count = job->ignored_count,
+		.ignored_count = choice == job->retry.model ? job->ignored_count : 0,
 	};
 	openrouter_body_write(&body, &call->body);
 }
@@ -108,7 +108,7 @@ static uint64_t next_id(struct flow *flow)
 	return flow->call_serial * flow->options.in_flight_max + (uint64_t)(slot - flow->slots);
 }
 
-static struct flow_slot *slot_of(const struct flow *flow, uint64_t id)
+struct flow_slot *flow_slot_of(const struct flow *flow, uint64_t id)
 {
 	ASSERT(id != 0);
 	return &flow->slots[id % flow->options.in_flight_max];
@@ -122,24 +122,32 @@ static bool doubts_connections(const struct job *job)
 	return job->failure.reason == REASON_TIMEOUT || job->failure.reason == REASON_STREAM_BROKEN;
 }
 
-/* Gives the call to a free slot and the job to the call. */
-static void start(struct flow *flow, struct job *job, struct call *call, struct instant now)
+struct flow_slot *flow_occupy(struct flow *flow, struct job *job, struct call *call, size_t choice, struct instant now)
 {
 	struct flow_slot *slot = LIST_ELEMENT(list_pop_front(&flow->free_slots), struct flow_slot, link);
 	ASSERT(slot->id == 0);
-	ASSERT(slot == slot_of(flow, call->id));
-	ASSERT(job->call_id == 0);
-	ASSERT(flow->ready_count > 0);
+	ASSERT(slot == flow_slot_of(flow, call->id));
 	slot->id = call->id;
 	slot->job = job;
+	slot->began_ms = now.mono_ms;
+	slot->choice = choice;
 	slot->bytes = sizeof(*call) + call->body.capacity + arena_size(call->arena);
 	flow->call_bytes += slot->bytes;
 	flow->in_flight++;
-
 	call->deadline_ms = job->deadline_ms;
-	call->first_content_due_ms = flow_pace_first_content_due(flow, job, flow_guard_number(flow, job), now);
 	call->stall_ms = flow->options.stall_ms;
 	call->on_new_connection = doubts_connections(job);
+	return slot;
+}
+
+/* Begins an attempt with this call. */
+static void start(struct flow *flow, struct job *job, struct call *call, struct instant now)
+{
+	ASSERT(job->call_id == 0);
+	ASSERT(flow->ready_count > 0);
+	struct flow_slot *slot = flow_occupy(flow, job, call, job->retry.model, now);
+	call->first_content_due_ms = flow_pace_first_content_due(flow, job, flow_guard_number(flow, job), now);
+	ASSERT(call->first_content_due_ms <= call->deadline_ms);
 	job->call_id = call->id;
 	job->call_ms = now.mono_ms;
 	job->retry.attempts++;
@@ -149,15 +157,15 @@ static void start(struct flow *flow, struct job *job, struct call *call, struct 
 	list_unlink(&job->queue);
 	flow->ready_count--;
 	job_change(job, JOB_CALLING);
+	flow_hedge_began(flow, job, call, now);
 }
 
-/* A call for the job; NULL when memory is missing. */
-static struct call *make_call(struct flow *flow, const struct job *job)
+struct call *flow_make_call(struct flow *flow, const struct job *job, size_t choice)
 {
-	ASSERT(job->state == JOB_READY);
+	ASSERT(job->state == JOB_READY || job->state == JOB_CALLING);
 	struct call *call = call_new(next_id(flow), flow->options.body_bytes_max, flow->options.response_bytes_max);
 	if (call == NULL) return NULL;
-	write_body(flow, job, call);
+	write_body(flow, job, choice, call);
 	return call;
 }
 
@@ -201,7 +209,7 @@ enum status flow_next_call(struct flow *flow, struct instant now, struct call **
 	ASSERT(out_call != NULL);
 	struct job *job;
 	while (!list_is_empty(&flow->free_slots) && (job = next_ready(flow, now)) != NULL) {
-		struct call *call = make_call(flow, job);
+		struct call *call = flow_make_call(flow, job, job->retry.model);
 		if (call == NULL) return STATUS_EMPTY;
 		if (buffer_status(&call->body) == STATUS_OK) {
 			start(flow, job, call, now);
@@ -215,29 +223,46 @@ enum status flow_next_call(struct flow *flow, struct instant now, struct call **
 		flow_begin_heads(flow, now);
 	}
 	flow_park_yield(flow);
+	enum status status = flow_hedge_next(flow, now, out_call);
 	flow_check(flow);
-	return STATUS_EMPTY;
+	return status;
+}
+
+void flow_cancel_slot(struct flow *flow, struct flow_slot *slot)
+{
+	ASSERT(slot->id != 0);
+	ASSERT(!slot->wants_cancel);
+	slot->wants_cancel = true;
+	flow->cancelled++;
+	list_push_back(&flow->cancels, &slot->link);
+}
+
+void flow_drop_slot(struct flow *flow, struct flow_slot *slot)
+{
+	ASSERT(slot->job != NULL);
+	slot->job = NULL;
+	flow_hedge_tell(flow, slot, FLOW_HEDGE_LOST);
+	if (!slot->wants_cancel) flow_cancel_slot(flow, slot);
 }
 
 size_t flow_call_bytes(const struct flow *flow, const struct job *job)
 {
-	const struct flow_slot *slot = slot_of(flow, job->call_id);
+	const struct flow_slot *slot = flow_slot_of(flow, job->call_id);
 	ASSERT(slot->id == job->call_id);
 	ASSERT(slot->job == job);
+	ASSERT(job->hedge_id == 0);
 	return slot->bytes;
 }
 
 void flow_drop_call(struct flow *flow, struct job *job)
 {
-	struct flow_slot *slot = slot_of(flow, job->call_id);
-	ASSERT(slot->id == job->call_id);
-	ASSERT(slot->job == job);
-	ASSERT(!slot->wants_cancel);
-	slot->job = NULL;
-	slot->wants_cancel = true;
-	flow->cancelled++;
-	list_push_back(&flow->cancels, &slot->link);
+	ASSERT(job->call_id != 0);
+	ASSERT(flow_slot_of(flow, job->call_id)->job == job);
+	flow_drop_slot(flow, flow_slot_of(flow, job->call_id));
+	if (job->hedge_id != 0) flow_drop_slot(flow, flow_slot_of(flow, job->hedge_id));
 	job->call_id = 0;
+	job->hedge_id = 0;
+	list_unlink(&job->queue);
 }
 
 void flow_time_out_call(struct flow *flow, struct job *job, struct instant now)
@@ -245,10 +270,11 @@ void flow_time_out_call(struct flow *flow, struct job *job, struct instant now)
 	ASSERT(job->state == JOB_CALLING);
 	ASSERT(now.mono_ms >= job->call_ms);
 	job->failure = (struct failure){ .reason = REASON_TIMEOUT, .action = FAILURE_ACTION_END, .maybe_sent = true };
-	flow_guard_ended(flow, slot_of(flow, job->call_id), &job->failure, now);
+	flow_guard_ended(flow, flow_slot_of(flow, job->call_id), &job->failure, now);
+	if (job->hedge_id != 0) flow_guard_ended(flow, flow_slot_of(flow, job->hedge_id), &job->failure, now);
+	/* The calls' own accounts come too late for the reply. */
+	job->requests_sent += job->hedge_id == 0 ? 1 : 2;
 	flow_drop_call(flow, job);
-	/* The call's own account comes too late for the reply. */
-	job->requests_sent++;
 	job->upstream_ms += now.mono_ms - job->call_ms;
 	flow_reply_failure(flow, job, now);
 }
@@ -259,14 +285,15 @@ enum status flow_next_cancel(struct flow *flow, uint64_t *out_id)
 	if (node == NULL) return STATUS_EMPTY;
 	struct flow_slot *slot = LIST_ELEMENT(node, struct flow_slot, link);
 	ASSERT(slot->wants_cancel);
-	ASSERT(slot->job == NULL);
+	ASSERT(slot->job == NULL || slot->is_overtaken);
 	ASSERT(slot->id != 0);
 	*out_id = slot->id;
 	flow_check(flow);
 	return STATUS_OK;
 }
 
-/* What the attempt tells of how long its model takes, whoever waits for it. One that was cut off would have taken longer. */
+/* What the attempt tells of how long its model takes, whoever waits for it. One that was cut off would have taken
+ * longer. */
 static void note_times(struct flow *flow, const struct flow_slot *slot, const struct call *call)
 {
 	ASSERT(slot->model < MODEL_NAMES_COUNT);
@@ -294,20 +321,24 @@ static void settle_too_dear(const struct flow *flow, const struct job *job, stru
 	if (job->retry.asked_fewer || !is_less) failure->action = FAILURE_ACTION_LATCH;
 }
 
-/* Frees the slot of a call that came back and returns the job that waits for it, if one does. */
+/* Frees the slot of a call that came back and returns the job whose attempt ends with it, if one does. */
 static struct job *end_call(struct flow *flow, struct call *call, struct instant now)
 {
-	struct flow_slot *slot = slot_of(flow, call->id);
+	struct flow_slot *slot = flow_slot_of(flow, call->id);
 	ASSERT(slot->id == call->id);
-	struct job *job = slot->job;
-	ASSERT((job == NULL) == slot->wants_cancel);
+	ASSERT((slot->job == NULL || slot->is_overtaken) == slot->wants_cancel);
 	ASSERT(flow->call_bytes >= slot->bytes);
 	flow->call_bytes -= slot->bytes;
 	note_times(flow, slot, call);
-	settle_too_dear(flow, job, &call->result.failure);
+	settle_too_dear(flow, slot->job, &call->result.failure);
 	flow_guard_weigh(flow, slot, &call->result.failure);
 	flow_cooling_note(flow, slot, &call->result.failure, now);
-	flow_guard_ended(flow, slot, job == NULL ? NULL : &call->result.failure, now);
+	flow_guard_ended(flow, slot, slot->job == NULL ? NULL : &call->result.failure, now);
+	struct job *job = flow_hedge_ended(flow, slot, call, now);
+	if (slot->wants_cancel) {
+		ASSERT(flow->cancelled > 0);
+		flow->cancelled--;
+	}
 	list_unlink(&slot->link);
 	*slot = (struct flow_slot){ 0 };
 	list_init(&slot->link);
@@ -315,17 +346,6 @@ static struct job *end_call(struct flow *flow, struct call *call, struct instant
 	list_push_back(&flow->free_slots, &slot->link);
 	ASSERT(flow->in_flight > 0);
 	flow->in_flight--;
-	if (job == NULL) {
-		ASSERT(flow->cancelled > 0);
-		flow->cancelled--;
-		return NULL;
-	}
-	ASSERT(job->state == JOB_CALLING);
-	ASSERT(job->call_id == call->id);
-	job->call_id = 0;
-	ASSERT(call->requests_sent >= 0);
-	job->requests_sent += call->requests_sent;
-	if (call->ended_ms > call->started_ms) job->upstream_ms += call->ended_ms - call->started_ms;
 	return job;
 }
 
@@ -399,17 +419,15 @@ void flow_call_done(struct flow *flow, struct call *call, struct instant now)
 		return;
 	}
 	struct job *job = end_call(flow, call, now);
-	if (job == NULL) {
-		flow_notice(flow, FLOW_NOTICE_STALE_RESULT, -1, -1);
-	} else if (call->result.failure.reason == REASON_NONE) {
+	if (job != NULL && call->result.failure.reason == REASON_NONE) {
 		job->failure = (struct failure){ .reason = REASON_NONE };
 		tell_attempt(flow, job, call, RETRY_STEP_END);
 		flow_reply_answer(flow, job, &call->result.answer, call, now);
-	} else if (job->parked != NULL) {
+	} else if (job != NULL && job->parked != NULL) {
 		job->failure = call->result.failure;
 		tell_attempt(flow, job, call, RETRY_STEP_END);
 		flow_park_failed(flow, job);
-	} else {
+	} else if (job != NULL) {
 		on_failure(flow, job, call, now);
 	}
 	call_free(call);

@@ -16,6 +16,8 @@ static void check_counts(const struct flow *flow)
 	ASSERT(flow->cancelled + park_calls(flow->park) <= flow->in_flight);
 	ASSERT(flow->abort_backoff_ms >= FLOW_ABORT_BACKOFF_MS);
 	ASSERT(flow->abort_backoff_ms <= FLOW_ABORT_BACKOFF_MAX_MS);
+	ASSERT(flow->hedges.saved >= 0);
+	ASSERT(flow->hedges.saved <= FLOW_HEDGE_SAVED_MAX);
 }
 
 static void check_lists(const struct flow *flow)
@@ -25,6 +27,7 @@ static void check_lists(const struct flow *flow)
 	ASSERT(list_is_empty(&flow->replies) == (flow->reply_count == 0));
 	ASSERT(list_is_empty(&flow->free_slots) == (flow->in_flight == flow->options.in_flight_max));
 	ASSERT(list_is_empty(&flow->cancels) || flow->in_flight > 0);
+	ASSERT(list_is_empty(&flow->hedges.due) || flow->in_flight > 0);
 	ASSERT(list_is_empty(&flow->publishing) || flow->batch != NULL);
 }
 

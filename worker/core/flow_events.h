@@ -28,6 +28,25 @@ enum flow_notice { FLOW_NOTICE_TABLE(FLOW_NOTICE_MEMBER) };
 
 const char *flow_notice_word(enum flow_notice notice);
 
+/* What becomes of second calls (hedging): each that is started is told as won or lost later. member, word */
+#define FLOW_HEDGE_TABLE(ROW)                                                                             \
+	ROW(FLOW_HEDGE_STARTED, "started")                                                                \
+	ROW(FLOW_HEDGE_WON, "won")             /* its content came first */                               \
+	ROW(FLOW_HEDGE_LOST, "lost")           /* anything else */                                        \
+	ROW(FLOW_HEDGE_NO_SHARE, "no_share")   /* not made: more chats than allowed would have one … */ \
+	ROW(FLOW_HEDGE_NO_BUDGET, "no_budget") /* … nothing is left of the budget of retries */         \
+	ROW(FLOW_HEDGE_NO_MODEL, "no_model")   /* … none may be called now, or could answer in time */  \
+	ROW(FLOW_HEDGE_NO_SLOT, "no_slot")     /* … all calls that may run are running */               \
+	ROW(FLOW_HEDGE_NO_TIME, "no_time")     /* … too little is left before the deadline */           \
+	ROW(FLOW_HEDGE_NO_MEMORY, "no_memory")                                                            \
+	ROW(FLOW_HEDGE_DRAINING, "draining")
+
+#define FLOW_HEDGE_MEMBER(member, word) member,
+enum flow_hedge { FLOW_HEDGE_TABLE(FLOW_HEDGE_MEMBER) };
+#undef FLOW_HEDGE_MEMBER
+
+const char *flow_hedge_word(enum flow_hedge hedge);
+
 /* Any may be NULL. */
 struct flow_events {
 	void *context;
@@ -35,6 +54,11 @@ struct flow_events {
 	void (*on_taken)(void *context, const struct job *job);
 	/* An attempt ended for a chat that still waits for it, or is kept. `step`: what comes next when it failed. */
 	void (*on_attempt)(void *context, const struct job *job, const struct call *call, enum retry_step step);
+	/* Something about a second call to this model. */
+	void (*on_hedge)(void *context, struct bytes model, enum flow_hedge hedge);
+	/* A call of a hedged attempt came back that did not decide it: it had been overtaken, or failed while the other
+	 * went on. on_attempt is not called for it, and its chat may be gone. */
+	void (*on_undecided)(void *context, struct bytes model, const struct call *call);
 	/* The reply was made: job->outcome, failure, rejection and times say how. */
 	void (*on_reply)(void *context, const struct job *job, const struct chat_response *response);
 	/* The reply is committed. */

@@ -159,6 +159,19 @@ static struct breaker_pass enter(struct flow *flow, struct breaker *breaker, str
 	return pass;
 }
 
+static void enter_both(struct flow *flow, const struct job *job, struct flow_slot *slot, struct instant now)
+{
+	struct flow_guard *guard = &flow->guard;
+	ASSERT(slot->model < MODEL_NAMES_COUNT);
+	struct flow_model *model = &guard->models[slot->model];
+	slot->edge_pass = enter(flow, &guard->edge, BYTES_NONE, now);
+	slot->model_pass = enter(flow, &model->breaker, model_names_text(&guard->names, slot->model), now);
+	slot->has_passes = true;
+	slot->has_own_provider = job->request.provider.size > 0;
+	slot->key = guard->key;
+	model->asked_ms = now.mono_ms;
+}
+
 void flow_guard_began(struct flow *flow, const struct job *job, struct flow_slot *slot, struct instant now)
 {
 	ASSERT(job->retry.attempts > 0);
@@ -169,12 +182,24 @@ void flow_guard_began(struct flow *flow, const struct job *job, struct flow_slot
 	struct flow_model *model = &guard->models[slot->model];
 	if (job->retry.attempts == 1) retry_budget_earn(&guard->budget, &flow->options.budget);
 	if (job->retry.model_attempts == 1) retry_budget_earn(&model->budget, &flow->options.budget);
-	slot->edge_pass = enter(flow, &guard->edge, BYTES_NONE, now);
-	slot->model_pass = enter(flow, &model->breaker, model_names_text(&guard->names, slot->model), now);
-	slot->has_passes = true;
-	model->asked_ms = now.mono_ms;
-	slot->has_own_provider = job->request.provider.size > 0;
-	slot->key = guard->key;
+	enter_both(flow, job, slot, now);
+}
+
+size_t flow_guard_second_choice(struct flow *flow, const struct job *job, struct instant now)
+{
+	ASSERT(job->retry.attempts > 0);
+	ASSERT(job->retry.model < job->retry.model_count);
+	for (size_t model = job->retry.model + 1; model < job->retry.model_count; model++)
+		if (open_from(flow, job, model, now) <= now.mono_ms) return model;
+	return open_from(flow, job, job->retry.model, now) <= now.mono_ms ? job->retry.model : job->retry.model_count;
+}
+
+void flow_guard_began_second(struct flow *flow, const struct job *job, struct flow_slot *slot, struct instant now)
+{
+	ASSERT(slot->is_second);
+	ASSERT(!slot->has_passes);
+	slot->model = number_of(flow, job, slot->choice);
+	enter_both(flow, job, slot, now);
 }
 
 void flow_guard_weigh(const struct flow *flow, const struct flow_slot *slot, struct failure *failure)
@@ -201,8 +226,8 @@ static bool had_time(const struct flow *flow, const struct flow_slot *slot, stru
 	int64_t enough_ms = flow->options.retry.first_content_max_ms;
 	if (enough_ms > RETRY_TIME_MIN_MS) enough_ms = RETRY_TIME_MIN_MS;
 	ASSERT(slot->job != NULL);
-	ASSERT(slot->job->call_ms <= now.mono_ms);
-	return now.mono_ms - slot->job->call_ms >= enough_ms;
+	ASSERT(slot->began_ms <= now.mono_ms);
+	return now.mono_ms - slot->began_ms >= enough_ms;
 }
 
 static enum breaker_verdict model_verdict(
@@ -297,18 +322,28 @@ bool flow_account_is_refused(const struct flow *flow)
 	return account_is_refused(&flow->guard.account);
 }
 
-bool flow_guard_spend(struct flow *flow, const struct job *job, struct instant now)
+/* The model that failed pays: it has earned from all chats that it was asked for. */
+static bool spend(struct flow *flow, const struct job *job, int64_t cost, struct instant now)
 {
-	ASSERT(job->failure.reason != REASON_NONE);
 	ASSERT(job->retry.attempts > 0);
 	struct retry_budget *whole = &flow->guard.budget;
-	/* The model that failed pays: it has earned from all chats that it was asked for. */
 	struct retry_budget *own = &flow->guard.models[flow_guard_number(flow, job)].budget;
-	int64_t cost = job->failure.maybe_sent ? RETRY_BUDGET_COST : RETRY_BUDGET_COST_UNSENT;
 	if (!retry_budget_has(whole, cost, now.mono_ms) || !retry_budget_has(own, cost, now.mono_ms)) return false;
 	retry_budget_spend(whole, cost, now.mono_ms);
 	retry_budget_spend(own, cost, now.mono_ms);
 	return true;
+}
+
+bool flow_guard_spend(struct flow *flow, const struct job *job, struct instant now)
+{
+	ASSERT(job->failure.reason != REASON_NONE);
+	return spend(flow, job, job->failure.maybe_sent ? RETRY_BUDGET_COST : RETRY_BUDGET_COST_UNSENT, now);
+}
+
+bool flow_guard_spend_second(struct flow *flow, const struct job *job, struct instant now)
+{
+	ASSERT(job->state == JOB_CALLING);
+	return spend(flow, job, RETRY_BUDGET_COST, now);
 }
 
 /* None of the models that the job has left may be called, nor is one just cooling; job->failure is what the chat is told. */

@@ -5,18 +5,21 @@
  * flow_batch.c  batches out and back                    flow_check.c  what holds between calls
  * flow_guard.c  may a call be made?                    flow_ignore.c  providers that a repeat leaves out
  * flow_cooling.c  models that asked for patience         flow_pace.c  how long models take
- * flow_park.c   what is kept of partitions given up
+ * flow_park.c   what is kept of partitions given up    flow_hedge.c  second calls
  *
  * Where a job is, by state: WAITING in its lane, and on `heads` when its turn has come; READY on `ready`; CALLING in
- * `slots`; BACKOFF in `due` until the back-off ends, or the model that it waits for has cooled; REPLIED on `replies`;
- * PUBLISHING on `publishing`. From WAITING to BACKOFF its deadline (or the end of the back-off) is in `due`. A kept chat
- * (job->parked) is CALLING or PUBLISHING as above, or PARKED, with its reply, in the park alone; it is in no lane, not in
- * `due`, and counts for nothing but its bytes. `replies` is sorted by the replies' numbers, in order in each conversation. */
+ * `slots`, and on `hedges.due` when its second call is due; BACKOFF in `due` until the back-off ends, or the model that
+ * it waits for has cooled; REPLIED on `replies`; PUBLISHING on `publishing`. From WAITING to BACKOFF its deadline (or
+ * the end of the back-off, or the time of a second call) is in `due`. A kept chat (job->parked) is CALLING or PUBLISHING
+ * as above, or PARKED, with its reply, in the park alone; it is in no lane, not in `due`, and counts for nothing but its
+ * bytes. `replies` is sorted by the replies' numbers, in order in each conversation. */
 #ifndef WORKER_CORE_FLOW_INTERNAL_H
 #define WORKER_CORE_FLOW_INTERNAL_H
 
 #include "worker/core/account.h"
 #include "worker/core/flow.h"
+#include "worker/core/flow_hedge.h"
+#include "worker/core/flow_slot.h"
 #include "worker/core/lanes.h"
 #include "worker/core/latency.h"
 #include "worker/core/ledger.h"
@@ -44,22 +47,6 @@ struct flow_partition_state {
 	int64_t passed;      /* all before it was given or is no request; 0 = not known */
 	bool is_dirty;       /* progress that is not committed yet */
 	bool in_batch;       /* has a row in the batch under way */
-};
-
-/* A call that was handed over. */
-struct flow_slot {
-	uint64_t id;     /* 0 = free */
-	struct job *job; /* NULL = nobody waits for it any more */
-	size_t bytes;    /* of the call's body and answer, as far as known here */
-	bool wants_cancel;
-	struct list link; /* on `free_slots` or `cancels` */
-
-	/* What the call holds, until it ends or its chat stops waiting. */
-	bool has_passes;
-	bool has_own_provider; /* the chat brought preferences of its own */
-	size_t model;          /* its number */
-	struct breaker_pass model_pass, edge_pass;
-	uint64_t key; /* the number of the key it carries */
 };
 
 /* What is known of one model, by its number. */
@@ -108,6 +95,7 @@ struct flow {
 	size_t cancelled; /* slots whose calls are cancelled and have not come back */
 	struct flow_guard guard;
 	struct park *park;
+	struct flow_hedges hedges;
 
 	struct batch *batch; /* under way, owned by the publisher; NULL = none */
 	struct list publishing;
@@ -154,7 +142,7 @@ void flow_take_held_again(struct flow *flow, struct instant now);
 void flow_begin_heads(struct flow *flow, struct instant now);
 /* The end of a back-off: in front of those who have not waited yet. */
 void flow_call_again(struct flow *flow, struct job *job, struct instant now);
-/* The job does not wait for its call any more; the call is cancelled. */
+/* The job does not wait for its calls any more; they are cancelled. */
 void flow_drop_call(struct flow *flow, struct job *job);
 /* The job's deadline comes while it is being called: as flow_drop_call(), and the attempt counts. */
 void flow_time_out_call(struct flow *flow, struct job *job, struct instant now);
@@ -227,6 +215,11 @@ struct retry_decision flow_guard_decide(struct flow *flow, const struct job *job
 void flow_guard_began(struct flow *flow, const struct job *job, struct flow_slot *slot, struct instant now);
 /* Before that: a refusal of a call that carries a former key becomes a failure to be tried again. */
 void flow_guard_weigh(const struct flow *flow, const struct flow_slot *slot, struct failure *failure);
+/* Which of the job's models a second call may be made of: the next one that is admitted, else its own; model_count =
+ * none. */
+size_t flow_guard_second_choice(struct flow *flow, const struct job *job, struct instant now);
+/* The job's second call begins in this slot: nothing is earned by it. */
+void flow_guard_began_second(struct flow *flow, const struct job *job, struct flow_slot *slot, struct instant now);
 /* The slot's call has ended, or its chat waits no longer: with `failure` (reason REASON_NONE = answered), or with
  * nothing that could be learnt from it (NULL). Once is enough, more does no harm. */
 void flow_guard_ended(struct flow *flow, struct flow_slot *slot, const struct failure *failure, struct instant now);
@@ -236,6 +229,8 @@ void flow_guard_probed(struct flow *flow, bool is_good, struct instant now);
 void flow_guard_sweep(struct flow *flow, struct instant now);
 /* Pays for a repeat of the job's failed attempt, before its model is changed. False: there is no budget for it. */
 bool flow_guard_spend(struct flow *flow, const struct job *job, struct instant now);
+/* Pays for the job's second call, like a repeat. */
+bool flow_guard_spend_second(struct flow *flow, const struct job *job, struct instant now);
 
 /* flow_reply.c: each makes the reply, queues it, and puts the next job of the lane on `heads`. */
 void flow_reply_answer(struct flow *flow, struct job *job, const struct chat_answer *answer, const struct call *call,

@@ -44,7 +44,10 @@ int64_t flow_pace_first_content_due(const struct flow *flow, const struct job *j
 	struct retry_options options = flow->options.retry;
 	/* Giving the last attempt up early helps nobody. */
 	bool is_last = job->retry.attempts + 1 >= options.max_attempts;
-	if (!is_last && is_known(model)) options.first_content_max_ms = first_content_max_ms(flow, model);
+	/* When nearly all would have come by now, a second call is the better answer than giving this one up. */
+	bool may_have_second = flow_hedge_may(flow, job);
+	if (!is_last && !may_have_second && is_known(model))
+		options.first_content_max_ms = first_content_max_ms(flow, model);
 	int64_t due_ms = retry_first_content_due(&options, &job->retry, now.mono_ms, job->deadline_ms);
 	ASSERT(due_ms <= job->deadline_ms);
 	return due_ms;

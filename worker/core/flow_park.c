@@ -50,7 +50,11 @@ static void detach(struct flow *flow, struct job *job)
 {
 	ASSERT(job->partition != NULL);
 	ASSERT(job->lane == NULL || job->state == JOB_CALLING);
-	if (job->state == JOB_CALLING) flow_stop_waiting(flow, job);
+	if (job->state == JOB_CALLING) {
+		flow_stop_waiting(flow, job);
+		/* It gets no second call meanwhile. */
+		list_unlink(&job->queue);
+	}
 	if (job->state == JOB_REPLIED) {
 		ASSERT(flow->reply_count > 0);
 		flow->reply_count--;
@@ -67,6 +71,7 @@ static void detach(struct flow *flow, struct job *job)
 bool flow_park_keep(struct flow *flow, struct job *job, struct instant now)
 {
 	if (!is_on(flow) || !is_worth_keeping(job)) return false;
+	if (job->state == JOB_CALLING) flow_hedge_leave(flow, job);
 	const struct record *record = job->record;
 	struct job *before = park_find(flow->park, record->partition, record->offset);
 	if (before != NULL) let_go(flow, before, PARK_END_OTHER_RECORD);

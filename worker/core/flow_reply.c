@@ -16,6 +16,7 @@ static struct chat_response describe(const struct flow *flow, const struct job *
 	const struct record *record = job->record;
 	ASSERT(job->requests_sent >= 0);
 	ASSERT(job->call_id == 0);
+	ASSERT(job->hedge_id == 0);
 	int64_t until_ms = job->first_call_ms != 0 ? job->first_call_ms : now.mono_ms;
 	ASSERT(until_ms >= job->taken_ms);
 	return (struct chat_response){

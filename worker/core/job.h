@@ -63,7 +63,9 @@ struct job {
 	int64_t tokens_max; /* of output, since more are too dear; 0 = as the request says */
 	struct retry_state retry;
 	struct failure failure; /* the last one */
-	uint64_t call_id;       /* the attempt under way; 0 = none */
+	uint64_t call_id;       /* of the attempt under way; 0 = none */
+	uint64_t hedge_id;      /* its other call, that runs as well, or was overtaken and is not back; 0 = none */
+	bool was_hedged;        /* had its second call, in this attempt or an earlier one */
 
 	int64_t deadline_ms;   /* monotonic: reply made by then */
 	int64_t backoff_ms;    /* monotonic: end of the back-off, or of the wait for a model that cools */

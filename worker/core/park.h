@@ -21,7 +21,8 @@
  *   slots      Calls that run on keep their slots, within the bound on calls. They are as good as paid, so ending them
  *              saves little, and it costs a whole call if the partition comes back first. But a chat of a partition that
  *              is here never waits for them: when one finds no free slot, the oldest kept call is cancelled. So the
- *              park's share of the slots is what nobody else wants, and none lasts longer than its chat's deadline.
+ *              park's share of the slots is what nobody else wants, and none lasts longer than its chat's deadline. Of a
+ *              hedged attempt one call is kept: that which has shown content, else the first.
  *   bytes      Kept chats and their calls count against the park's bound and not against the one on chats: the park stops
  *              no reading.
  *
