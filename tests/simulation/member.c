@@ -46,8 +46,25 @@ static void on_park_end(void *context, const struct job *job, enum park_end end)
 
 static const struct bytes models[MODELS] = { { "model/a", 7 }, { "model/b", 7 } };
 
-static struct flow_options options_of(struct world *world, struct member *member)
+static void on_breaker(void *context, struct bytes model, enum breaker_state state)
 {
+	struct member *member = context;
+	if (!bytes_is_given(model)) member->is_edge_open = state == BREAKER_OPEN;
+	for (int i = 0; i < MODELS; i++)
+		if (bytes_equal(model, models[i])) member->is_open[i] = state == BREAKER_OPEN;
+}
+
+static void on_hedge(void *context, struct bytes model, enum flow_hedge hedge)
+{
+	struct member *member = context;
+	(void)model;
+	if (hedge == FLOW_HEDGE_STARTED) member->hedges_running++;
+	if (hedge == FLOW_HEDGE_WON || hedge == FLOW_HEDGE_LOST) member->hedges_running--;
+}
+
+static struct flow_options options_of(struct member *member)
+{
+	struct world *world = member->world;
 	return (struct flow_options){
 		.limits = { .record_bytes = 4096, .depth = 16, .messages = 16, .id_bytes = 64 },
 		.history = { .messages_max = 16, .bytes_max = 4096 },
@@ -62,6 +79,10 @@ static struct flow_options options_of(struct world *world, struct member *member
 			.failure_ratio = 0.5,
 			.open_ms = 1000,
 			.open_max_ms = 4000 },
+		.hedge = { .enabled = world->hedge_percent > 0,
+			.max_share = world->hedge_percent / 100.0,
+			.delay_ms = 700,
+			.delay_min_ms = 300 },
 		.models = models,
 		.model_count = MODELS,
 		.max_tokens = BYTES_LITERAL("600"),
@@ -92,7 +113,9 @@ static struct flow_options options_of(struct world *world, struct member *member
 		.events = { .context = member,
 			.on_attempt = on_attempt,
 			.on_reply = on_reply,
-			.on_park_end = on_park_end },
+			.on_park_end = on_park_end,
+			.on_breaker = on_breaker,
+			.on_hedge = on_hedge },
 	};
 }
 
@@ -100,13 +123,9 @@ void member_start(struct world *world, int index)
 {
 	struct member *member = &world->members[index];
 	ASSERT(member->flow == NULL);
-	struct flow_options options = options_of(world, member);
-	*member = (struct member){
-		.world = world,
-		.flow = flow_new(&options),
-		.generation = world->generation,
-		.started_ms = world->now_ms,
-	};
+	*member = (struct member){ .world = world, .generation = world->generation, .started_ms = world->now_ms };
+	struct flow_options options = options_of(member);
+	member->flow = flow_new(&options);
 	ASSERT(member->flow != NULL);
 	world_tell(world, "start member %d", index);
 }
@@ -131,6 +150,9 @@ void member_kill(struct world *world, int index)
 	struct batch *batch = member->batch;
 	drop_calls(member);
 	flow_free(member->flow);
+	if (member->hedges_running != 0)
+		world_break(world, 11, "member %d was not told of %lld second calls", index,
+			(long long)member->hedges_running);
 	batch_free(batch);
 	*member = (struct member){ .told_ms = world->now_ms + world_draw(world, 50, 4000) };
 }
@@ -153,11 +175,12 @@ void member_assign(struct world *world, int index, int p)
 	ASSERT(status == STATUS_OK);
 	member->has[p] = true;
 	memset(member->asked[p], ASKED_NEVER, sizeof(member->asked[p]));
+	memset(member->hedged[p], 0, sizeof(member->hedged[p]));
 	world_tell(world, "assign %d to member %d at %lld", p, index, (long long)member->position[p]);
 }
 
 /* Which request a call is for stands in its body, in the user's message. */
-static void find_request(const struct call *call, int *out_partition, long long *out_offset)
+void member_request_of(const struct call *call, int *out_partition, long long *out_offset)
 {
 	struct bytes body = buffer_bytes(&call->body);
 	const char *mark = memmem(body.data, body.size, "at:", 3);
@@ -175,7 +198,7 @@ static void mark_kept(struct member *member, int p)
 		if (member->calls[i].call == NULL || member->calls[i].is_cancelled) continue;
 		int of;
 		long long offset;
-		find_request(member->calls[i].call, &of, &offset);
+		member_request_of(member->calls[i].call, &of, &offset);
 		if (of == p) member->calls[i].is_kept = true;
 	}
 }
@@ -252,44 +275,6 @@ int member_model_of(const struct call *call)
 	ASSERT_UNREACHABLE();
 }
 
-/* The budget of retries, counted again: max + earned by first attempts + one a second. */
-static void check_budget(struct world *world, struct member *member, char *asked)
-{
-	if (*asked == ASKED_NEVER)
-		member->firsts++;
-	else
-		member->spent += *asked == ASKED_UNSENT ? RETRY_BUDGET_COST_UNSENT : RETRY_BUDGET_COST;
-	*asked = ASKED_SENT;
-	int64_t seconds = (world->now_ms - member->started_ms) / 1000 + 1;
-	if (member->spent > BUDGET_MAX + BUDGET_EARNED * member->firsts + RETRY_BUDGET_COST * seconds)
-		world_break(world, 9, "%lld thousandths of retries after %lld chats in %lld s",
-			(long long)member->spent, (long long)member->firsts, (long long)seconds);
-}
-
-static void check_call(struct world *world, struct member *member, const struct call *call)
-{
-	int p;
-	long long offset;
-	find_request(call, &p, &offset);
-	if (!member->is_zombie && world->partitions[p].requests[offset].replies > 0)
-		world_break(world, 2, "call for %d/%lld, which is replied to", p, offset);
-	if (member->finished[p][offset]) world_break(world, 10, "call for %d/%lld, whose answer is here", p, offset);
-	for (int i = 0; i < CALLS_MAX; i++) {
-		const struct running *other = &member->calls[i];
-		if (other->call == NULL || other->call == call || !other->is_kept || other->is_cancelled) continue;
-		int of;
-		long long at;
-		find_request(other->call, &of, &at);
-		if (of == p && at == offset)
-			world_break(world, 10, "call for %d/%lld, which is being called", p, offset);
-	}
-	check_budget(world, member, &member->asked[p][offset]);
-	int model = member_model_of(call);
-	if (world->now_ms < member->cooled_until_ms[model])
-		world_break(world, 9, "call for %d/%lld of model %d, which asked for %lld ms more", p, offset, model,
-			(long long)(member->cooled_until_ms[model] - world->now_ms));
-}
-
 static void note_patience(struct world *world, struct member *member, const struct call *call)
 {
 	const struct failure *failure = &call->result.failure;
@@ -304,7 +289,7 @@ static void note_end(struct member *member, const struct call *call)
 {
 	int p;
 	long long offset;
-	find_request(call, &p, &offset);
+	member_request_of(call, &p, &offset);
 	bool is_unsent = call->result.failure.reason != REASON_NONE && !call->result.failure.maybe_sent;
 	if (member->has[p] && is_unsent) member->asked[p][offset] = ASKED_UNSENT;
 }
@@ -333,6 +318,17 @@ static void end_calls(struct world *world, int index)
 		note_end(member, call);
 		note_patience(world, member, call);
 		flow_call_done(member->flow, call, world_instant(world));
+	}
+}
+
+static void tell_contents(struct world *world, struct member *member)
+{
+	for (int i = 0; i < CALLS_MAX; i++) {
+		struct running *running = &member->calls[i];
+		if (running->call == NULL || !running->call->tells_content || running->is_told) continue;
+		if (running->content_ms == 0 || running->content_ms > world->now_ms) continue;
+		running->is_told = true;
+		flow_content_begun(member->flow, running->call->id, world_instant(world));
 	}
 }
 
@@ -424,29 +420,6 @@ static void move_batch(struct world *world, int index)
 	}
 }
 
-/* Chats that find no free slot have one of the park's in prospect, each. */
-static void check_slots(struct world *world, const struct member *member, const struct flow_gauges *gauges)
-{
-	size_t cancelled = 0;
-	for (int i = 0; i < CALLS_MAX; i++)
-		if (member->calls[i].call != NULL && member->calls[i].is_cancelled) cancelled++;
-	bool is_full = gauges->in_flight == CALLS_MAX && gauges->ready > cancelled;
-	if (is_full && gauges->parked_calls > 0)
-		world_break(world, 10, "%zu chats wait for slots that the park holds", gauges->ready);
-}
-
-static void check_bounds(struct world *world, int index)
-{
-	struct flow_gauges gauges;
-	flow_gauges(world->members[index].flow, &gauges);
-	check_slots(world, &world->members[index], &gauges);
-	if (gauges.parked_bytes > world->park.bytes_max)
-		world_break(world, 8, "member %d keeps %zu bytes", index, gauges.parked_bytes);
-	if (gauges.waiting > WAITING_MAX || gauges.in_flight > CALLS_MAX)
-		world_break(
-			world, 8, "member %d has %zu waiting, %zu in flight", index, gauges.waiting, gauges.in_flight);
-}
-
 /* Cancelled calls need a moment to come back; replies their transactions, some of which are slow or aborted. */
 static void check_drain(struct world *world, int index)
 {
@@ -464,6 +437,7 @@ static void check_drain(struct world *world, int index)
 void member_turn(struct world *world, int index)
 {
 	struct member *member = &world->members[index];
+	tell_contents(world, member);
 	end_calls(world, index);
 	move_batch(world, index);
 	flow_tick(member->flow, world_instant(world));
@@ -474,6 +448,7 @@ void member_turn(struct world *world, int index)
 	start_calls(world, index);
 	for (int i = 0; i < CALLS_MAX; i++)
 		if (!was_running[i] && member->calls[i].call != NULL) check_call(world, member, member->calls[i].call);
+	check_overtaken(world, member);
 	put_batch(world, index);
 	check_bounds(world, index);
 
@@ -485,9 +460,13 @@ int64_t member_due(const struct world *world, int index)
 {
 	const struct member *member = &world->members[index];
 	int64_t due_ms = flow_due(member->flow);
-	for (int i = 0; i < CALLS_MAX; i++)
-		if (member->calls[i].call != NULL && member->calls[i].ends_ms < due_ms)
-			due_ms = member->calls[i].ends_ms;
+	for (int i = 0; i < CALLS_MAX; i++) {
+		const struct running *running = &member->calls[i];
+		if (running->call == NULL) continue;
+		if (running->ends_ms < due_ms) due_ms = running->ends_ms;
+		bool tells = running->call->tells_content && running->content_ms != 0 && !running->is_told;
+		if (tells && running->content_ms < due_ms) due_ms = running->content_ms;
+	}
 	if (member->phase != TRANSACTION_NONE && member->phase_ms < due_ms) due_ms = member->phase_ms;
 	if (member->probe != 0 && member->probe_ends_ms < due_ms) due_ms = member->probe_ends_ms;
 	int64_t check_ms = member->drains_until_ms + DRAIN_CHATS_MS + 1;

@@ -186,6 +186,14 @@ int64_t __wrap_flow_cooling_until(const struct flow *flow, size_t model)
 	return plant_is(PLANT_NO_COOLING) ? 0 : __real_flow_cooling_until(flow, model);
 }
 
+void __real_flow_hedge_began(struct flow *flow, struct job *job, struct call *call, struct instant now);
+void __wrap_flow_hedge_began(struct flow *flow, struct job *job, struct call *call, struct instant now);
+void __wrap_flow_hedge_began(struct flow *flow, struct job *job, struct call *call, struct instant now)
+{
+	__real_flow_hedge_began(flow, job, call, now);
+	if (plant_is(PLANT_SHARE_EARNED_TWICE)) __real_flow_hedge_began(flow, job, call, now);
+}
+
 void __real_flow_drain(struct flow *flow, int64_t until_ms);
 void __wrap_flow_drain(struct flow *flow, int64_t until_ms);
 void __wrap_flow_drain(struct flow *flow, int64_t until_ms)

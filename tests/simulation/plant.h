@@ -23,6 +23,7 @@
 	ROW(PLANT_NO_BOUND, "no-bound", 8)                           \
 	ROW(PLANT_NO_BUDGET, "no-budget", 9)                         \
 	ROW(PLANT_NO_COOLING, "no-cooling", 9)                       \
+	ROW(PLANT_SHARE_EARNED_TWICE, "share-earned-twice", 11)      \
 	ROW(PLANT_REVOKE_IGNORED, "revoke-ignored", 0)               \
 	ROW(PLANT_NOTHING_PARKED, "nothing-parked", 10)              \
 	ROW(PLANT_PARKED_OTHER_RECORD, "parked-other-record", 1)     \

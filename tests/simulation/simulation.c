@@ -310,6 +310,8 @@ static void run(struct world *world, uint64_t seed, bool is_loud)
 	world->now_ms = 1000;
 	world->calm_ms = world->now_ms + CALM_AFTER_MS;
 	world->faults_due_ms = world->now_ms + 500;
+	static const int hedge_percents[] = { 0, 5, 20, 100 };
+	world->hedge_percent = hedge_percents[random_below(&world->random, 4)];
 	upstream_draw_outages(world);
 	kafka_draw_blackout(world);
 	bool is_tight = world_chance(world, 20);
@@ -339,13 +341,14 @@ static int run_seeds(uint64_t from, uint64_t count)
 	ASSERT(world != NULL);
 	long outage_calls = 0, coolings = 0, fewer_calls = 0, ignoring_calls = 0;
 	long parked[PARK_END_COUNT] = { 0 };
-	long calls = 0, replies = 0, aborts = 0, uncertain = 0, rebalances = 0, crashes = 0;
+	long calls = 0, hedges = 0, replies = 0, aborts = 0, uncertain = 0, rebalances = 0, crashes = 0;
 	uint64_t trace = 0;
 	long events = 0;
 	int broken = 0;
 	for (uint64_t seed = from; seed < from + count && broken == 0; seed++) {
 		run(world, seed, false);
 		calls += world->calls;
+		hedges += world->hedges;
 		replies += world->replies;
 		aborts += world->aborts;
 		uncertain += world->uncertain;
@@ -364,10 +367,11 @@ static int run_seeds(uint64_t from, uint64_t count)
 			fprintf(stderr, "promise %d broken, seed %llu: %s\nagain: simulation --seed %llu\n", broken,
 				(unsigned long long)seed, world->why, (unsigned long long)seed);
 	}
-	printf("%llu seeds: %ld replies, %ld calls (%ld in outages, %ld for fewer tokens, %ld without some provider), "
+	printf("%llu seeds: %ld replies, %ld calls (%ld in outages, %ld second ones, %ld for fewer tokens, %ld without "
+	       "some provider), "
 	       "%ld asked for patience, %ld aborted, %ld uncertain, %ld rebalances, %ld crashes; trace %016llx\n",
-		(unsigned long long)count, replies, calls, outage_calls, fewer_calls, ignoring_calls, coolings, aborts,
-		uncertain, rebalances, crashes, (unsigned long long)trace);
+		(unsigned long long)count, replies, calls, outage_calls, hedges, fewer_calls, ignoring_calls, coolings,
+		aborts, uncertain, rebalances, crashes, (unsigned long long)trace);
 	printf("kept:");
 	for (int end = 0; end < (int)PARK_END_COUNT; end++)
 		printf(" %ld %s", parked[end], park_end_word((enum park_end)end));

@@ -22,6 +22,17 @@ static const struct outage *outage_now(const struct world *world)
 	return NULL;
 }
 
+/* When its first content comes, if it does so in time. */
+static int64_t draw_content_ms(struct world *world, const struct call *call, int64_t took_ms)
+{
+	bool is_slow = took_ms > 3000;
+	if (!world_chance(world, is_slow ? 30 : 80)) return 0;
+	int64_t latest_ms = call->first_content_due_ms - world->now_ms - 1;
+	if (is_slow) return latest_ms < 20 ? 0 : world->now_ms + world_draw(world, 20, latest_ms);
+	int64_t content_ms = world_draw(world, took_ms / 2, took_ms);
+	return content_ms > latest_ms ? 0 : world->now_ms + content_ms;
+}
+
 void upstream_begin(struct world *world, struct running *running, struct call *call)
 {
 	int64_t took_ms = world_draw(world, 20, 1500);
@@ -34,8 +45,8 @@ void upstream_begin(struct world *world, struct running *running, struct call *c
 	call->started_ms = world->now_ms;
 	*running = (struct running){ .call = call, .ends_ms = world->now_ms + took_ms, .outage = outage };
 	/* The watchdogs of the upstream threads. */
-	running->flows = took_ms > 3000 && world_chance(world, 30);
-	if (took_ms > 3000 && !running->flows && running->ends_ms > call->first_content_due_ms)
+	running->content_ms = outage == NULL ? draw_content_ms(world, call, took_ms) : 0;
+	if (took_ms > 3000 && running->content_ms == 0 && running->ends_ms > call->first_content_due_ms)
 		running->ends_ms = call->first_content_due_ms;
 	if (running->ends_ms > call->deadline_ms) running->ends_ms = call->deadline_ms;
 	if (running->ends_ms < world->now_ms) running->ends_ms = world->now_ms;
@@ -108,8 +119,10 @@ void upstream_end(struct world *world, struct running *running)
 	call->ended_ms = world->now_ms;
 	call->requests_sent = 1;
 	count_kind(world, call);
+	bool has_content = running->content_ms != 0 && running->content_ms <= world->now_ms;
+	if (has_content) call->first_content_ms = running->content_ms;
 	bool is_late =
-		(world->now_ms >= call->first_content_due_ms && !running->flows) || world->now_ms >= call->deadline_ms;
+		(world->now_ms >= call->first_content_due_ms && !has_content) || world->now_ms >= call->deadline_ms;
 	if (running->is_cancelled || is_late) {
 		call->result.failure = (struct failure){ .reason = REASON_TIMEOUT,
 			.action = FAILURE_ACTION_NEXT,
@@ -124,7 +137,7 @@ void upstream_end(struct world *world, struct running *running)
 	} else if (world_chance(world, 25)) {
 		draw_failed_answer(world, call);
 	} else {
-		call->first_content_ms = world->now_ms - 1;
+		if (!has_content) call->first_content_ms = world->now_ms - 1;
 		call->result.failure = (struct failure){ .reason = REASON_NONE, .retry_after_ms = -1 };
 		call->result.answer = (struct chat_answer){
 			.content = BYTES_LITERAL("an answer"),

@@ -14,6 +14,9 @@
  *     it before the time is over
  *  10 a call that has finished, or that still runs, is not made again when its partition comes back to the same process
  *     with the chat still open, as long as the bounds on what is kept hold; and chats wait for no slot of a kept call
+ *  11 second calls (hedging, in most seeds): one a chat at most, within their share of the chats, none while draining;
+ *     once one of both has shown content the other is cancelled; every second call is told as won or lost. And no call
+ *     whatever goes to a model whose breaker is open
  * and within SETTLING_MS after the faults have stopped, that everything is answered and all progress is committed: a run
  * that is stuck, or too slow, breaks promise 1. */
 #ifndef SIMULATION_WORLD_H
@@ -67,9 +70,10 @@ struct partition {
 struct running {
 	struct call *call; /* NULL = free */
 	int64_t ends_ms;
+	int64_t content_ms; /* when the first content comes, in time, so only the deadline bounds it; 0 = none comes */
+	bool is_told;       /* that content has begun */
 	bool is_cancelled;
 	bool is_kept;                /* its partition was given up, and has not come back to its chat */
-	bool flows;                  /* the first content came in time, so only the deadline bounds it */
 	const struct outage *outage; /* it began in; NULL = none */
 };
 
@@ -100,7 +104,12 @@ struct member {
 	int64_t firsts;                          /* first attempts */
 	int64_t spent;                           /* thousandths of retries */
 	int64_t cooled_until_ms[MODELS];         /* as its models have asked */
-	uint64_t probe;                          /* of the account, under way; 0 = none */
+	bool hedged[PARTITIONS][REQUESTS_MAX];
+	int64_t hedges;         /* second calls */
+	int64_t hedges_running; /* … not told as won or lost */
+	bool is_open[MODELS];   /* breakers, as they were told */
+	bool is_edge_open;
+	uint64_t probe; /* of the account, under way; 0 = none */
 	int64_t probe_ends_ms;
 	struct batch *batch;
 	int batch_generation;
@@ -125,6 +134,7 @@ struct world {
 	int generation;
 	int64_t faults_due_ms;
 	int64_t input_due_ms;
+	int hedge_percent; /* share of the chats that may have a second call; 0 = no hedging */
 	struct outage outages[OUTAGES];
 	struct blackout blackout;
 	struct park_options park;
@@ -135,7 +145,7 @@ struct world {
 	int broken;     /* promise; 0 = none */
 	char why[200];
 	bool is_loud;
-	long calls, replies, aborts, uncertain, rebalances, crashes, outage_calls;
+	long calls, hedges, replies, aborts, uncertain, rebalances, crashes, outage_calls;
 	long coolings, fewer_calls,
 		ignoring_calls; /* asked for patience; calls with fewer tokens, without some provider */
 	long parked[PARK_END_COUNT];
@@ -182,6 +192,15 @@ void member_drain(struct world *world, int index);
 
 /* The number of the model that the call is for, 0 … MODELS - 1. */
 int member_model_of(const struct call *call);
+
+/* Which request the call is for. */
+void member_request_of(const struct call *call, int *out_partition, long long *out_offset);
+
+/* check.c: breaks the world where a promise is broken. */
+/* A call that the member has just begun. */
+void check_call(struct world *world, struct member *member, const struct call *call);
+void check_overtaken(struct world *world, const struct member *member);
+void check_bounds(struct world *world, int index);
 
 /* upstream.c */
 void upstream_draw_outages(struct world *world);
