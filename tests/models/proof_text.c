@@ -15,11 +15,11 @@
 #define PROVE(fact) __CPROVER_assert(fact, #fact)
 
 /* A local that nothing sets has any value. */
-#define ANY(name, type)                     \
-	static type any_##name(void)        \
-	{                                   \
-		type any;                   \
-		return any;                 \
+#define ANY(name, type)              \
+	static type any_##name(void) \
+	{                            \
+		type any;            \
+		return any;          \
 	}
 ANY(uint64, uint64_t)
 ANY(int64, int64_t)

@@ -9,6 +9,7 @@
 
 #include "common/assertion.h"
 #include "worker/edge/upstream_multi.h"
+#include "worker/edge/upstream_outbox.h"
 #include "worker/edge/upstream_sockets.h"
 #include "worker/edge/upstream_transfers.h"
 #include "worker/edge/upstream_waiting.h"
@@ -16,7 +17,6 @@
 enum {
 	EVENTS_MAX = 256,
 	ORDERS_MAX = 256,
-	DONE_MAX = 256,
 	/* Transfers beyond the calls: those whose call has gone back already. When they run out, the oldest is ended. */
 	DRAINING_SHARE = 8,
 	DRAINING_MIN = 8,
@@ -35,7 +35,6 @@ struct upstream_thread {
 	atomic_size_t asides; /* orders without a call in the mailbox, so that they leave room for the calls */
 	size_t asides_max;
 	struct mailbox *orders;
-	struct mailbox *done;
 
 	/* The owner's. */
 	pthread_t id;
@@ -53,29 +52,13 @@ struct upstream_thread {
 	struct upstream_waiting waiting;
 	struct upstream_turn lists;
 	struct list draining; /* the oldest first */
-	struct call_message *messages[DONE_MAX];
-	size_t message_count;
+	struct upstream_outbox outbox;
 	bool is_stopping;
 };
 
-static void thread_flush_messages(struct upstream_thread *thread)
-{
-	for (size_t i = 0; i < thread->message_count; i++) {
-		enum status status = mailbox_put(thread->done, thread->messages[i]);
-		ASSERT(status == STATUS_OK);
-	}
-	thread->message_count = 0;
-}
-
-static void thread_say(struct upstream_thread *thread, struct call_message *message)
-{
-	if (thread->message_count == DONE_MAX) thread_flush_messages(thread);
-	thread->messages[thread->message_count++] = message;
-}
-
 static void thread_give_back(struct upstream_thread *thread, struct call *call)
 {
-	thread_say(thread, &call->end);
+	upstream_outbox_put(&thread->outbox, &call->end);
 }
 
 /* A call that never became a transfer. */
@@ -296,7 +279,8 @@ static void thread_watch_answered(struct upstream_thread *thread)
 static void thread_tell_begun(struct upstream_thread *thread)
 {
 	for (struct list *news; (news = list_pop_front(&thread->lists.begun)) != NULL;)
-		thread_say(thread, &LIST_ELEMENT(news, struct upstream_transfer, news)->call->content_begun);
+		upstream_outbox_put(
+			&thread->outbox, &LIST_ELEMENT(news, struct upstream_transfer, news)->call->content_begun);
 }
 
 static void thread_end_overdue(struct upstream_thread *thread)
@@ -348,7 +332,7 @@ static void thread_turn(struct upstream_thread *thread)
 	thread_watch_answered(thread);
 	thread_end_overdue(thread);
 	thread_tell_begun(thread);
-	thread_flush_messages(thread);
+	upstream_outbox_flush(&thread->outbox);
 }
 
 static void *thread_main(void *context)
@@ -403,7 +387,7 @@ enum status upstream_thread_start(const struct upstream_thread_options *options,
 	struct upstream_thread *thread = calloc(1, sizeof(*thread));
 	if (thread == NULL) return STATUS_NO_MEMORY;
 	thread->setup = options->setup;
-	thread->done = options->done;
+	thread->outbox.done = options->done;
 	thread->pulse = options->pulse;
 	thread->sockets.epoll_fd = -1;
 	thread->now = clock_now();
@@ -448,7 +432,7 @@ static void thread_drop_transfers(struct upstream_thread *thread)
 	}
 	for (struct upstream_transfer *transfer; (transfer = upstream_waiting_take(&thread->waiting)) != NULL;)
 		thread_finish(thread, transfer, TRANSPORT_CANCELLED);
-	thread_flush_messages(thread);
+	upstream_outbox_flush(&thread->outbox);
 }
 
 void upstream_thread_stop(struct upstream_thread *thread)
