@@ -96,6 +96,6 @@ def group_state(broker: Broker, group: str) -> tuple[str, int]:
 
 def is_stable(broker: Broker, group: str, workers: list[Worker]) -> bool:
     """Whether the group has these members, each with partitions, and no rebalance is under way. A member that is asked to
-    end in the middle of a rebalance, or that has no partition, ends without leaving the group."""
+    end in the middle of a rebalance ends without leaving the group."""
     owned = [worker.metric("chat_worker_assigned_partitions") for worker in workers]
     return min(owned, default=1) > 0 and group_state(broker, group) == ("Stable", len(workers))

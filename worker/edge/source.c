@@ -324,6 +324,10 @@ static void leave_group(struct source *source, int64_t end_ms)
 	source_finish_revoke(source);
 	while (should_join_first(source) && left_of(end_ms) > 0)
 		(void)serve_next(source, CLOSE_POLL_MS);
+	/* A member without partitions leaves only when its subscription ends (seen with 2.0.2): closing waits for an unassign
+	 * that never comes, and the group would keep a ghost for the length of a session. */
+	if (atomic_load(&source->is_joined) && source->partition_count == 0 && !source->has_pending)
+		(void)rd_kafka_unsubscribe(source->rk);
 	rd_kafka_error_t *error = rd_kafka_consumer_close_queue(source->rk, source->queue);
 	if (error != NULL) {
 		rd_kafka_error_destroy(error);
