@@ -12,7 +12,7 @@
 #include "worker/edge/kafka_error.h"
 #include "worker/edge/source_state.h"
 
-enum { CLOSE_POLL_MS = 50, CLOSE_MIN_MS = 1000, EVENTS_PER_SERVE = 1000 };
+enum { CLOSE_POLL_MS = 50, CLOSE_MIN_MS = 1000, EVENTS_PER_SERVE = 1000, STEP_MIN_MS = 100 };
 enum { VERSION_CLOSE_BEFORE_ASSIGN = 0x020300ff }; /* librdkafka 2.3.0 */
 
 static enum status make_conf(struct source *source, rd_kafka_conf_t **out_conf)
@@ -201,9 +201,23 @@ static bool serve_next(struct source *source, int timeout_ms)
 	return true;
 }
 
+/* librdkafka waits by the wall clock (seen with 2.0.2). When that is set back its thread sleeps on for as long, sends no
+ * heartbeat, and the group goes on without this member. A question wakes it; the answer is of no interest. */
+static void wake_after_step(struct source *source)
+{
+	struct instant now = clock_now();
+	struct instant before = source->served;
+	source->served = now;
+	int64_t ahead_ms = (now.wall_ms - before.wall_ms) - (now.mono_ms - before.mono_ms);
+	if (before.mono_ms == 0 || llabs(ahead_ms) < STEP_MIN_MS) return;
+	log_event(source->log, LOG_LEVEL_WARN, "the wall clock was set", LOG_FIELDS(log_int("ahead_ms", ahead_ms)));
+	rd_kafka_mem_free(source->rk, rd_kafka_memberid(source->rk));
+}
+
 enum status source_serve(struct source *source)
 {
 	drain_fd(source);
+	wake_after_step(source);
 	for (int i = 0; i < EVENTS_PER_SERVE && !source->is_fatal; i++)
 		if (!serve_next(source, 0)) break;
 	if (!source->is_fatal) source_finish_revoke(source);

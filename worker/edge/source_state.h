@@ -50,6 +50,7 @@ struct source {
 	bool has_leaving;    /* a revoke event waits for the owner's yes */
 	bool needs_restart;  /* so does one of the slots */
 	bool is_fatal;
+	struct instant served; /* when this was last served; all 0 = not yet */
 
 	/* Any thread. */
 	struct kafka_watch watch;
