@@ -6,8 +6,11 @@ import fcntl
 import os
 import re
 import signal
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import harness
@@ -54,7 +57,8 @@ def test_worker_stopped_for_longer_than_stuck_ms_is_not_ended(make_worker, upstr
     first = producer.send_all(chats("a", 30))
     replies.wait(len(first))
     os.kill(worker.pid, signal.SIGSTOP)
-    time.sleep(2 * stuck_s)  # the fault's own length; longer than the session, too
+    thaw_s = time.monotonic() + 2 * stuck_s  # longer than the session, too
+    until("it stood still for long enough", lambda: time.monotonic() >= thaw_s)
     os.kill(worker.pid, signal.SIGCONT)
     second = producer.send_all(chats("b", 30))
     replies.wait(len(first) + len(second))
@@ -147,3 +151,38 @@ def test_worker_whose_memory_runs_out_dies_and_its_replacement_answers_all(
         judge(sent, read_replies(site)).assert_clean()
     finally:
         replacement.end()
+
+
+@contextmanager
+def starved(worker: harness.Worker) -> Iterator[None]:
+    """Runs for one part in eight of the time, as under a quota."""
+    is_over = threading.Event()
+
+    def starve() -> None:
+        while not is_over.wait(0.01):
+            os.kill(worker.pid, signal.SIGSTOP)
+            is_over.wait(0.07)
+            os.kill(worker.pid, signal.SIGCONT)
+
+    thread = threading.Thread(target=starve)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def test_worker_that_gets_little_of_the_processor_keeps_its_place_and_answers_all(
+        make_worker, upstream, producer, replies, site):
+    worker = make_worker(upstream.url, kafka__session_timeout_ms=6000, worker__stuck_ms=15000).start().wait_ready()
+    with starved(worker):
+        first = producer.send_all(chats("a", 100))
+        replies.wait(len(first))
+    second = producer.send_all(chats("b", 100))
+    replies.wait(len(first) + len(second))
+    judge([*first, *second], read_replies(site)).assert_clean()
+    assert all(each.body["outcome"] == "answered" for each in replies.all
+               if each.body["request_id"].startswith("b"))
+    assert worker.process.poll() is None
+    assert worker.metric("chat_worker_rebalances_total", type="lost") == 0
