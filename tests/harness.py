@@ -87,11 +87,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def standin(folder: Path, *options: str) -> Iterator[Standin]:
+def standin(folder: Path, *options: str, lifetime_s: float = 900) -> Iterator[Standin]:
     """The stand-in OpenRouter in a process of its own, journal included."""
     journal = folder / "journal.jsonl"
     process = subprocess.Popen(
-        [BUILD / "replay/chat-replay", "sandbox", "--only", "openrouter", "--for", "900s", "--journal", journal, *options],
+        [BUILD / "replay/chat-replay", "sandbox", "--only", "openrouter", "--for", f"{lifetime_s:.0f}s", "--journal", journal,
+         *options],
         stdout=subprocess.PIPE,
         preexec_fn=die_with_parent,
         text=True,
@@ -282,24 +283,26 @@ def chat(request_id: str, conversation: str, text: str, **fields: Any) -> dict[s
 class Producer:
     """Sends requests as an API service would, with kafka-python (murmur2, as Java's)."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, **options: Any) -> None:
         self.topic = site.requests
-        self.kafka = KafkaProducer(bootstrap_servers=site.bootstrap, linger_ms=5, batch_size=1 << 18, acks="all")
+        self.kafka = KafkaProducer(bootstrap_servers=site.bootstrap, linger_ms=5, batch_size=1 << 18, acks="all", **options)
+
+    def begin(self, body: dict[str, Any], as_json: bool = False) -> Any:
+        """The future of a chat that is on its way."""
+        value = json.dumps(body).encode() if as_json else msgpack.packb(body)
+        kind = b"application/json" if as_json else b"application/vnd.msgpack"
+        key = str(body.get("conversation_id", "")).encode()
+        return self.kafka.send(self.topic, value, key, headers=[("content-type", kind)])
+
+    @staticmethod
+    def arrived(body: dict[str, Any], future: Any) -> Sent:
+        place = future.get(60)
+        return Sent(body["request_id"], body.get("conversation_id", ""), place.partition, place.offset, place.timestamp)
 
     def send_all(self, chats: Iterable[dict[str, Any]], as_json: bool = False) -> list[Sent]:
-        futures = []
-        for body in chats:
-            value = json.dumps(body).encode() if as_json else msgpack.packb(body)
-            kind = b"application/json" if as_json else b"application/vnd.msgpack"
-            key = str(body.get("conversation_id", "")).encode()
-            futures.append((body, self.kafka.send(self.topic, value, key, headers=[("content-type", kind)])))
+        futures = [(body, self.begin(body, as_json)) for body in chats]
         self.kafka.flush(120)
-        sent = []
-        for body, future in futures:
-            place = future.get(60)
-            sent.append(Sent(body["request_id"], body.get("conversation_id", ""), place.partition, place.offset,
-                             place.timestamp))
-        return sent
+        return [self.arrived(body, future) for body, future in futures]
 
     def send_raw(self, value: bytes | None, key: bytes | None = b"raw", headers: list[tuple[str, bytes]] | None = None,
                  timestamp_ms: int | None = None) -> Sent:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
 
 from kafka_broker import Broker, free_ports, wait_until
 
@@ -57,6 +58,11 @@ class Cluster:
     def internal_bootstrap(self) -> str:
         return ",".join(broker.internal_bootstrap for broker in self.brokers)
 
+    @property
+    def data(self) -> Path:
+        """What one broker keeps; the same as the others' when all are in sync."""
+        return self.brokers[0].data
+
     def start(self) -> Cluster:
         """Starts all that do not run and returns when every broker is a member that is not fenced."""
         try:
@@ -93,10 +99,15 @@ class Cluster:
         """Returns when every partition is on all brokers again; before, another one that dies can stop writing."""
 
         def is_in_sync() -> bool:
-            admin = self.admin()
+            try:
+                admin = self.admin()
+            except KafkaError:
+                return False
             try:
                 return all(len(partition["isr"]) == COUNT for topic in admin.describe_topics()
                            for partition in topic["partitions"])
+            except KafkaError:
+                return False
             finally:
                 admin.close()
 

@@ -40,6 +40,7 @@ TRANSACTIONAL = (PRODUCE, INIT_PRODUCER_ID, ADD_PARTITIONS, ADD_OFFSETS, END_TXN
 PASS, HOLD, HOLD_ASIDE, DROP, DUPLICATE, CUT = "pass", "hold", "hold aside", "drop", "duplicate", "cut"
 REQUEST, RESPONSE = "request", "response"
 
+ANY = -1  # for a rule about all frames of a side
 FRAME_MAX = 64 << 20
 SEEN_MAX = 20_000
 # How long the broker may take to answer what was released after its client had gone.
@@ -92,7 +93,7 @@ class Rule:
 
     def fits(self, frame: Frame) -> bool:
         """Counts; so it is asked once for each frame."""
-        if (frame.api_key, frame.side) != (self.api_key, self.side) or len(self.hits) >= self.count:
+        if self.api_key not in (ANY, frame.api_key) or frame.side != self.side or len(self.hits) >= self.count:
             return False
         if self.when is not None and not self.when(frame):
             return False
@@ -268,6 +269,7 @@ class FrameProxy:
         self.rules: list[Rule] = []
         self.seen: deque[tuple[float, str, Frame]] = deque(maxlen=SEEN_MAX)  # time, what became of it, frame
         self.connections: dict[int, _Connection] = {}
+        self.is_refusing = False  # resets whoever connects
         self.failures: list[BaseException] = []
         self._count = 0
         self._lock = threading.Lock()
@@ -292,6 +294,13 @@ class FrameProxy:
         with self._lock:
             self.rules.append(rule)
         return rule
+
+    def remove(self, rule: Rule) -> None:
+        """What it holds goes on."""
+        with self._lock:
+            if rule in self.rules:
+                self.rules.remove(rule)
+        rule.release()
 
     def clear(self) -> None:
         """Forgets all rules; what they hold goes on."""
@@ -341,6 +350,9 @@ class FrameProxy:
         await asyncio.gather(*others, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.is_refusing:
+            reset(writer)
+            return
         try:
             broker_reader, broker_writer = await asyncio.open_connection("127.0.0.1", self.broker_port())
         except OSError:

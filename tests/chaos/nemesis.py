@@ -34,8 +34,11 @@ class Starter:
         self._calls: queue.Queue[tuple[Callable[[], object], threading.Event]] = queue.Queue()
 
     def start(self, what: Worker | Broker) -> None:
+        self.do(what.start)
+
+    def do(self, call: Callable[[], object]) -> None:
         done = threading.Event()
-        self._calls.put((what.start, done))
+        self._calls.put((call, done))
         done.wait()
 
     def serve(self, seconds: float, is_over: Callable[[], bool] = lambda: False) -> None:
@@ -99,28 +102,34 @@ class Crew:
 
 
 class Nemesis:
-    def __init__(self, seed: int, crew: Crew, broker: Broker, proxy: FrameProxy) -> None:
-        self.crew, self.broker, self.proxy = crew, broker, proxy
+    def __init__(self, seed: int, crew: Crew, broker: Broker, proxies: list[FrameProxy]) -> None:
+        self.crew, self.broker, self.proxies = crew, broker, proxies
         self.faults: list[Fault] = []
         self.failure: BaseException | None = None
-        self._is_stopping = threading.Event()
-        lanes = (self._hurt_workers, self._hurt_kafka)
+        self._is_stopping, self._is_over = threading.Event(), threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(lane, random.Random(f"{seed}-{lane.__name__}")))
-                         for lane in lanes]
+                         for lane in self._lanes()]
+
+    def _lanes(self) -> tuple[Callable[[random.Random], None], ...]:
+        return self._hurt_workers, self._hurt_kafka
 
     def run(self, seconds: float) -> None:
         """Breaks things for so long; returns when everything runs again."""
         for thread in self._threads:
             thread.start()
         try:
-            self.crew.starter.serve(seconds, lambda: self.failure is not None)
+            self.crew.starter.serve(seconds, lambda: self._is_over.is_set() or self.failure is not None)
         finally:
             self._is_stopping.set()
             self.crew.starter.serve(2 * DRAIN_S + 60, lambda: not any(thread.is_alive() for thread in self._threads))
-            self.proxy.clear()
+            for proxy in self.proxies:
+                proxy.clear()
         assert not any(thread.is_alive() for thread in self._threads), "a lane hangs"
         if self.failure is not None:
             raise self.failure
+
+    def stop_early(self) -> None:
+        self._is_over.set()
 
     def _run(self, lane: Callable[[random.Random], None], chance: random.Random) -> None:
         try:
@@ -161,17 +170,18 @@ class Nemesis:
         self.broker.resume()
 
     def _cut(self, chance: random.Random) -> None:
-        self.proxy.cut_some(chance.choice([0.3, 1.0]), chance)
+        chance.choice(self.proxies).cut_some(chance.choice([0.3, 1.0]), chance)
 
     def _meddle(self, chance: random.Random) -> None:
         """One frame of a transaction; what is held comes late, one time in two after its client has gone."""
         action, side = chance.choice([(CUT, REQUEST), (CUT, RESPONSE), (DUPLICATE, REQUEST), (HOLD, REQUEST),
                                       (HOLD, REQUEST), (HOLD, RESPONSE)])
         late_s, is_cut = chance.uniform(0.1, 2.5), chance.random() < 0.5
-        rule = self.proxy.add(Rule(chance.choice(TRANSACTIONAL), action, side, skip=chance.randrange(5)))
+        proxy = chance.choice(self.proxies)
+        rule = proxy.add(Rule(chance.choice(TRANSACTIONAL), action, side, skip=chance.randrange(5)))
         self._is_stopping.wait(1.0)
         if action == HOLD and rule.was_hit():
             if is_cut:
                 rule.cut_client()
             time.sleep(late_s)
-        rule.release()
+        proxy.remove(rule)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from kafka.errors import KafkaError
 # The worker with crash points (CHAT_CRASH) and with planted bugs (CHAT_PLANT); see CMakeLists.txt.
 CRASH = harness.BUILD / "tests/chaos/chat-worker-crash"
 PLANTED = harness.BUILD / "tests/chaos/chat-worker-planted"
+STEP_S = 0.1
 
 
 @dataclass
@@ -33,13 +35,14 @@ class ProxiedSite(Site):
 class Load:
     """Sends chats of many conversations, a few at a time, until it is stopped."""
 
-    def __init__(self, site: Site, conversations: int = 40, burst: int = 5, is_tolerant: bool = False) -> None:
-        self.conversations, self.burst, self.is_tolerant = conversations, burst, is_tolerant
+    def __init__(self, site: Site, conversations: int = 40, burst: int = 5, is_tolerant: bool = False,
+                 pause_s: float = 0.03, **options: Any) -> None:
+        self.conversations, self.burst, self.is_tolerant, self.pause_s = conversations, burst, is_tolerant, pause_s
         self.sent: list[Sent] = []
         self.failure: BaseException | None = None
         self._number = 0
         self._name = site.name
-        self._producer = Producer(site)
+        self._producer = Producer(site, **options)
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load")
         self._thread.start()
@@ -48,7 +51,8 @@ class Load:
         try:
             while not self._is_stopping.is_set():
                 self._send()
-                time.sleep(0.03)
+                self._is_stopping.wait(self.pause_s)
+            self._end()
         except BaseException as failure:
             self.failure = failure
 
@@ -61,6 +65,9 @@ class Load:
             if not self.is_tolerant:
                 raise
 
+    def _end(self) -> None:
+        """Nothing is on its way between two bursts."""
+
     def _chat(self, number: int) -> dict[str, Any]:
         return chat(f"r{number}", f"c{number * 7919 % self.conversations}", f"{self._name} chat {number}")
 
@@ -72,6 +79,34 @@ class Load:
         if self.failure is not None:
             raise self.failure
         return self.sent
+
+
+class SteadyLoad(Load):
+    """Chats of many conversations at a rate that does not wait for brokers, unless too many are on their way."""
+
+    def __init__(self, site: Site, conversations: int, rate: float, on_their_way: int = 5000) -> None:
+        self._begun: deque[tuple[dict[str, Any], Any]] = deque()
+        self._on_their_way = on_their_way
+        super().__init__(site, conversations, max(1, round(rate * STEP_S)), True, STEP_S, enable_idempotence=True)
+
+    def _send(self) -> None:
+        if len(self._begun) < self._on_their_way:
+            for body in [self._chat(self._number + i) for i in range(self.burst)]:
+                self._begun.append((body, self._producer.begin(body)))
+            self._number += self.burst
+        while self._begun and self._begun[0][1].is_done:
+            self._note()
+
+    def _note(self) -> None:
+        try:
+            self.sent.append(self._producer.arrived(*self._begun.popleft()))
+        except KafkaError:
+            pass  # it may be there or not: the topic will tell
+
+    def _end(self) -> None:
+        self._producer.kafka.flush(120)
+        while self._begun:
+            self._note()
 
 
 def open_ends(bootstrap: str, topics: list[str]) -> dict[str, tuple[int, int]]:

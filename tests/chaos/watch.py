@@ -48,7 +48,7 @@ class Watch:
         self.workers, self.upstream, self.period_s = workers, upstream, period_s
         self.samples: list[Sample] = []
         self._is_stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch")
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
