@@ -11,6 +11,7 @@ import checker
 import harness
 import msgpack
 import pytest
+import standin_text
 from checker import History
 from harness import PARTITIONS, Sent, Site, as_reply, audit, audit_findings, chat, read_topic
 from kafka import KafkaProducer
@@ -50,7 +51,7 @@ def body(reply: Planted, topic: str) -> bytes:
         "request_id": reply.request_id,
         "conversation_id": reply.request.conversation,
         "outcome": "answered",
-        "message": {"role": "assistant", "content": f"You wrote: {reply.request.request_id} | m answers: yes"},
+        "message": {"role": "assistant", "content": standin_text.answer(reply.request.request_id, "m")},
         "model": "m",
         "error": None,
         "source": source,
