@@ -117,6 +117,21 @@ static void require(struct settings *settings, const char *key, bool is_given)
 	buffer_deinit(&name);
 }
 
+/* A thread that is well may be silent for seconds: while it waits for its turn, in a call of librdkafka, or closing. */
+static void check_stuck(struct settings *settings)
+{
+	enum { LEAST_MS = 1500, CLOSING_MS = 10000 };
+	int64_t stuck_ms = settings->worker.stuck_ms;
+	if (stuck_ms == 0 || stuck_ms >= CLOSING_MS) return;
+	if (stuck_ms < LEAST_MS)
+		settings_table_error(settings->table, "worker.stuck_ms",
+			"%" PRId64 " must be 0 or at least %d: a thread that is well would be taken for stuck",
+			stuck_ms, (int)LEAST_MS);
+	else
+		settings_table_warn(settings->table, "worker.stuck_ms",
+			"%" PRId64 " is less than closing may take (%d)", stuck_ms, (int)CLOSING_MS);
+}
+
 static void check_temperature(struct settings *settings)
 {
 	double temperature = settings->openrouter.temperature;
@@ -133,6 +148,7 @@ void settings_check_values(struct settings *settings)
 	check_optional_clocks(settings);
 	check_bounds(settings);
 	check_temperature(settings);
+	check_stuck(settings);
 	bool has_idle_id = settings->kafka.delivery == SETTINGS_DELIVERY_AT_LEAST_ONCE &&
 			   settings->kafka.transactional_id[0] != '\0';
 	if (has_idle_id)

@@ -136,8 +136,8 @@
 	ROW(worker, park_bytes, INT, "67108864", 0, SETTINGS_BYTES_MAX, "bytes", "",                              \
 		"Memory of what is kept, on top of max_bytes; the oldest goes first. 0: nothing is kept.")        \
 	ROW(worker, stuck_ms, INT, "60000", 0, SETTINGS_MS_MAX, "ms", "",                                         \
-		"A thread that does nothing for so long ends the process, with exit code 70; 0: never. A commit " \
-		"may wait for Kafka for transaction.timeout.ms (10 s): more than that.")                          \
+		"A thread that does nothing for so long ends the process, with exit code 70; 0: never. Closing "  \
+		"may take 10 s: not less than that.")                                                             \
 	ROW(worker, drain_ms, INT, "25000", 0, SETTINGS_MS_MAX, "ms", "",                                         \
 		"After SIGTERM: time to end. The last 5 s of it, or half of less than 10 s, are for publishing.") \
 	ROW(worker, grace_ms, INT, "0", 0, SETTINGS_MS_MAX, "ms", "",                                             \

@@ -195,6 +195,7 @@ static const struct mistake mistakes[] = {
 	{ "chat.deadline_ms", "25000", "chat.deadline_ms: 25000 must be less than worker.drain_ms" },
 	{ "worker.drain_ms", "9000",
 		"--set: worker.drain_ms: 9000 must be more than chat.deadline_ms (10000, default)" },
+	{ "worker.stuck_ms", "1499", "worker.stuck_ms: 1499 must be 0 or at least 1500" },
 	{ "worker.grace_ms", "25000", "worker.grace_ms: 25000 must be more than worker.drain_ms" },
 	{ "kafka.heartbeat_interval_ms", "10000", "must be less than kafka.session_timeout_ms" },
 	{ "kafka.session_timeout_ms", "30001", "must not be more than kafka.max_poll_interval_ms" },
@@ -260,6 +261,8 @@ static void settings_unusual_but_meaningful_taken(void **state)
 	(void)state;
 	static const struct mistake good[] = {
 		{ "kafka.session_timeout_ms", "1001", NULL },
+		{ "worker.stuck_ms", "0", NULL },
+		{ "worker.stuck_ms", "10000", NULL },
 		{ "kafka.bootstrap_servers", "SASL_SSL://kafka:9092,[::1]:9092,localhost", NULL },
 		{ "openrouter.base_url", "http://127.0.0.1:8080/v1", NULL },
 		{ "openrouter.base_url", "http://localhost", NULL },
