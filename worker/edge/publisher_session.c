@@ -113,6 +113,8 @@ void publisher_session_close(struct publisher *publisher)
 	free(publisher->topics);
 	publisher->topics = NULL;
 	publisher->topic_count = 0;
+	/* Waits for threads that may be asking for the name of a broker, for as long as the resolver does. */
+	watchdog_rest(publisher->pulse);
 	if (publisher->rk != NULL) rd_kafka_destroy(publisher->rk);
 	publisher->rk = NULL;
 	publisher->undelivered = 0;
