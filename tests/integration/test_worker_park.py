@@ -33,7 +33,7 @@ def send_for(producer: harness.Producer, seconds: float) -> list[Sent]:
     while (passed := time.monotonic() - began) < seconds:
         due = int(passed * RATE) - len(sent)
         if due <= 0:
-            until("the next chat is due", lambda: int((time.monotonic() - began) * RATE) > len(sent), 1)
+            until("the next chat is due", lambda: int((time.monotonic() - began) * RATE) > len(sent))
             continue
         numbers = range(len(sent), len(sent) + due)
         sent += producer.send_all([chat(f"r{n}", f"c{n if n % 4 == 0 else n % 97}", text(n)) for n in numbers])
