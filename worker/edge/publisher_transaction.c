@@ -86,7 +86,8 @@ static enum kafka_action send_offsets(const struct run *run, const rd_kafka_cons
 	rd_kafka_topic_partition_list_t *list = list_progress(run);
 	enum kafka_action action = KAFKA_ACTION_AGAIN;
 	while (action == KAFKA_ACTION_AGAIN && may_go_on(run, run->deadline_ms)) {
-		/* Not resumable, so it gets all the time there is rather than slices of it. */
+		/* Not resumable, so it gets all the time there is rather than slices of it: as long as a property says. */
+		watchdog_rest(run->publisher->pulse);
 		int64_t left = run->deadline_ms - clock_now().mono_ms;
 		action = note(run, "send offsets",
 			rd_kafka_send_offsets_to_transaction(
