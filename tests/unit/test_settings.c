@@ -300,6 +300,7 @@ static void settings_doubtful_warned_of(void **state)
 	add(&flags, "publish.max_bytes", "65536");
 	add(&flags, "hedge.enabled", "true");
 	add(&flags, "hedge.delay_ms", "3500");
+	add(&flags, "worker.stuck_ms", "9999");
 	struct settings *settings = load(&flags, STATUS_OK);
 	assert_problem(settings, "hedge.delay_ms: 3500 must be less than openrouter.first_token_timeout_ms", true);
 	assert_problem(settings, "openrouter.insecure_http: the key and all chats go over the network", true);
@@ -307,6 +308,7 @@ static void settings_doubtful_warned_of(void **state)
 	assert_problem(settings, "kafka.transactional_id: is not used", true);
 	assert_problem(settings, "chat.deadline_max_ms", true);
 	assert_problem(settings, "publish.max_bytes", true);
+	assert_problem(settings, "worker.stuck_ms: 9999 is less than closing may take", true);
 	settings_free(settings);
 }
 
