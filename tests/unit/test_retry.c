@@ -166,10 +166,11 @@ static void retry_decide_cases(void **state)
 }
 
 /* Full jitter: from zero to the ceiling, evenly; the ceiling doubles and stops at its maximum. */
-static void assert_jitter(int attempts, int64_t ceiling_ms)
+static void assert_jitter(int attempts, int64_t max_ms, int64_t ceiling_ms)
 {
 	struct retry_options many = options;
 	many.max_attempts = 100;
+	many.backoff_max_ms = max_ms;
 	struct retry_state state = { .attempts = attempts, .model_count = 1, .model_attempts = attempts };
 	struct failure failure = failure_of(REASON_CONNECT, FAILURE_ACTION_SAME);
 	struct random random;
@@ -191,12 +192,16 @@ static void assert_jitter(int attempts, int64_t ceiling_ms)
 static void retry_backoff_doubles_up_to_its_maximum(void **state)
 {
 	(void)state;
-	assert_jitter(1, 100);
-	assert_jitter(2, 200);
-	assert_jitter(3, 400);
-	assert_jitter(4, 800);
-	assert_jitter(5, 800);
-	assert_jitter(90, 800);
+	assert_jitter(1, 800, 100);
+	assert_jitter(2, 800, 200);
+	assert_jitter(3, 800, 400);
+	assert_jitter(4, 800, 800);
+	assert_jitter(5, 800, 800);
+	assert_jitter(90, 800, 800);
+	/* A maximum that no doubling meets. */
+	assert_jitter(2, 250, 200);
+	assert_jitter(3, 250, 250);
+	assert_jitter(1, 50, 50);
 }
 
 static void retry_backoff_of_zero_is_at_once(void **state)
