@@ -8,7 +8,7 @@ Tells once a minute how far it is; ends with the report: which faults, how long 
 each kind (p50, p95, max), what became of memory, and the invariants I1 to I15 (checker.py, conduct.py). SIGTERM ends it
 early, with a judgement of what was. Exit code 0: all invariants hold; 1: not.
 
---seed repeats what is done in which order, as far as processes repeat anything. Needs some 4 KB of memory and 10 KB of
+--seed repeats what is done in which order, as far as processes repeat anything. Needs some 5 KB of memory and 10 KB of
 disk for each request; --keep leaves topics and logs where --folder says.
 """
 
