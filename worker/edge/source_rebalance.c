@@ -225,6 +225,8 @@ void source_restart_partitions(struct source *source)
 {
 	/* An assign would count as the answer to a rebalance that is still looked up. */
 	if (!source->needs_restart || source->has_pending || source->has_leaving) return;
+	/* The progress that is looked up must not be older than a batch under way. */
+	if (!may_revoke(source)) return;
 	source->needs_restart = false;
 	for (size_t i = 0; i < source->slot_count; i++)
 		if (source->slots[i].needs_restart) restart_partition(source, (int32_t)i);
