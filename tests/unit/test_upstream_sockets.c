@@ -1,5 +1,6 @@
 /* Connections that one upstream thread watches: which is whose, what was heard, and how they are broken. */
 #include <arpa/inet.h>
+#include <curl/curl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -126,6 +127,28 @@ static void upstream_sockets_break_idle_spares_those_in_use_and_those_just_used(
 	pairs_close(&pairs);
 }
 
+/* Events are fetched many at a time; serving one can change what is wanted of the next. */
+static void upstream_sockets_ready_takes_an_event_of_before_for_nothing(void **state)
+{
+	(void)state;
+	struct pairs pairs;
+	pairs_open(&pairs);
+	struct upstream_multi *multi = (void *)&pairs, *whose = multi;
+	struct epoll_event event = { .events = EPOLLOUT, .data.fd = pairs.ours[0] };
+	upstream_sockets_want(&pairs.sockets, pairs.ours[0], EPOLLIN, multi, 100);
+	assert_int_equal(upstream_sockets_ready(&pairs.sockets, &event, &whose), 0);
+	assert_null(whose);
+	event.events = EPOLLIN;
+	assert_int_equal(upstream_sockets_ready(&pairs.sockets, &event, &whose), CURL_CSELECT_IN);
+	assert_ptr_equal(whose, multi);
+	upstream_sockets_want(&pairs.sockets, pairs.ours[0], 0, multi, 200);
+	assert_int_equal(upstream_sockets_ready(&pairs.sockets, &event, &whose), 0);
+	assert_ptr_equal(whose, multi);
+	assert_int_equal(upstream_sockets_ready(&pairs.sockets, &event, &whose), 0);
+	assert_null(whose);
+	pairs_close(&pairs);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -133,6 +156,7 @@ int main(void)
 		cmocka_unit_test(upstream_sockets_heard_is_of_each_connection),
 		cmocka_unit_test(upstream_sockets_break_leaves_nothing_to_read),
 		cmocka_unit_test(upstream_sockets_break_idle_spares_those_in_use_and_those_just_used),
+		cmocka_unit_test(upstream_sockets_ready_takes_an_event_of_before_for_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

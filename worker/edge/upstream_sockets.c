@@ -116,8 +116,9 @@ int upstream_sockets_ready(
 	/* Closed, and perhaps opened anew, since these events were fetched. */
 	if (socket->watched == 0) return 0;
 	if (socket->wanted != 0) {
-		*out_multi = socket->multi;
-		return sockets_bits(event->events, socket->wanted);
+		int bits = sockets_bits(event->events, socket->wanted);
+		if (bits != 0) *out_multi = socket->multi;
+		return bits;
 	}
 	sockets_register(sockets, fd, 0);
 	if (socket->is_connection) *out_multi = socket->multi;

@@ -81,8 +81,9 @@ void upstream_sockets_break_idle(struct upstream_sockets *sockets, int64_t since
 size_t upstream_sockets_wait(
 	struct upstream_sockets *sockets, struct epoll_event *out_events, size_t count_max, int timeout_ms);
 
-/* What libcurl is to be told of an event: its CURL_CSELECT_ bits, and whose socket it is. 0 when nobody wants it: then
- * it is no longer watched, and `*out_multi` is whose connection has just been found dead, else NULL. */
+/* What libcurl is to be told of an event: its CURL_CSELECT_ bits, and whose socket it is. 0 with NULL: nothing, the event
+ * is of a time before libcurl changed its mind. 0 with `*out_multi`: nobody uses this connection, and it has just been
+ * found dead; it is no longer watched. */
 int upstream_sockets_ready(
 	struct upstream_sockets *sockets, const struct epoll_event *event, struct upstream_multi **out_multi);
 
