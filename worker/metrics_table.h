@@ -85,6 +85,10 @@
 		METRICS_NO_BUCKETS, METRICS_SINGLE, "How long the model service still asks to be left alone.")        \
 	ROW(METRIC_COOLING_MODELS, "chat_worker_cooling_models", GAUGE, "", 1, "", METRICS_NO_LABELS,                 \
 		METRICS_NO_BUCKETS, METRICS_SINGLE, "Models that asked for patience and are not called until then.")  \
+	ROW(METRIC_LIMIT_REMAINING, "chat_worker_key_limit_remaining_usd", GAUGE, "usd", 1e-6, "",                    \
+		METRICS_LABELS("limit"), METRICS_NO_BUCKETS, METRICS_WORDS,                                           \
+		"What may still be spent under the key's own limit; not there when it has none. Looked at each "      \
+		"minute.")                                                                                            \
 	ROW(METRIC_RETRY_BUDGET, "chat_worker_retry_budget", GAUGE, "", 1e-3, "", METRICS_NO_LABELS,                  \
 		METRICS_NO_BUCKETS, METRICS_SINGLE, "Retries that may be made now.")                                  \
 	ROW(METRIC_CONSUMER_LAG, "chat_worker_consumer_lag", GAUGE, "", 1, "", METRICS_LABELS("topic", "partition"),  \

@@ -8,8 +8,8 @@
 #include "common/hash.h"
 #include "worker/metrics_table.h"
 
-/* Money is counted in nano-dollars (worker/metrics_table.h). */
-static const double NANO = 1e9;
+/* Money is counted in nano-dollars, what is left of it in millionths (worker/metrics_table.h). */
+static const double NANO = 1e9, MICRO = 1e6;
 
 static struct bytes used_model(const struct job *job)
 {
@@ -243,6 +243,15 @@ static void on_account(void *context, enum reason reason)
 				log_string("next", "no calls until the key works")));
 }
 
+static void on_credit(void *context, double remaining_usd)
+{
+	const struct worker_events *events = context;
+	struct bytes limit = BYTES_LITERAL("key");
+	ASSERT(remaining_usd >= 0);
+	metric_set(
+		metrics_series(events->metrics, METRIC_LIMIT_REMAINING, &limit, 1), (int64_t)(remaining_usd * MICRO));
+}
+
 static void on_notice(void *context, enum flow_notice notice, int32_t partition, int64_t offset)
 {
 	struct worker_events *events = context;
@@ -315,6 +324,7 @@ struct flow_events worker_events_table(struct worker_events *events)
 		.on_breaker = on_breaker,
 		.on_cooling = on_cooling,
 		.on_account = on_account,
+		.on_credit = on_credit,
 		.on_parked = on_parked,
 		.on_park_end = on_park_end,
 		.on_notice = on_notice,

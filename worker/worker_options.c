@@ -8,6 +8,7 @@
 #include "common/assertion.h"
 
 /* What a record may grow to while it is read: every byte of text may need six in JSON. */
+enum { CREDIT_INTERVAL_MS = 60000 };
 enum { GROWTH = 8, SLACK_BYTES = 1 << 20, ENVELOPE_BYTES = 1 << 16 };
 
 static const struct bytes *add_list(const struct settings_list *list, struct bytes **next)
@@ -156,6 +157,7 @@ static void fill_bounds(struct flow_options *flow, const struct settings *settin
 		.delay_min_ms = settings->hedge.delay_min_ms,
 	};
 	flow->stall_ms = settings->openrouter.stall_timeout_ms;
+	flow->credit_interval_ms = CREDIT_INTERVAL_MS;
 	flow->in_flight_max = (size_t)settings->worker.max_in_flight;
 	flow->waiting_max = (size_t)settings->worker.max_waiting;
 	flow->bytes_max = (size_t)settings->worker.max_bytes;

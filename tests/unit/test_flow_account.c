@@ -199,6 +199,40 @@ static void flow_account_refusals_open_no_breaker(void **state)
 	support_close(&support);
 }
 
+static void on_credit(void *context, double remaining_usd)
+{
+	*(double *)context = remaining_usd;
+}
+
+/* Looks each minute, which neither a failure nor an answer without a limit turns into anything. */
+static void flow_account_that_works_is_asked_for_its_credit(void **state)
+{
+	(void)state;
+	struct support support;
+	double usd = -1;
+	support_init(&support);
+	support.options.credit_interval_ms = 60000;
+	support.options.events = (struct flow_events){ .context = &usd, .on_credit = on_credit };
+	support_start(&support);
+	assert_no_probe(&support);
+	support_pass(&support, 59999);
+	assert_no_probe(&support);
+	support_pass(&support, 1);
+	assert_true(flow_due(support.flow) <= support.now.mono_ms);
+	struct call *look = take_probe(&support);
+	assert_no_probe(&support);
+	end_probe(&support, look, REASON_CONNECT);
+	assert_false(flow_account_is_refused(support.flow));
+	assert_true(usd == -1);
+	support_pass(&support, 60000);
+	look = take_probe(&support);
+	buffer_init(&look->body, 1000);
+	buffer_append_text(&look->body, "{\"data\":{\"limit_remaining\":2.5}}");
+	end_probe(&support, look, REASON_NONE);
+	assert_true(usd == 2.5);
+	support_close(&support);
+}
+
 static void flow_account_with_another_key_is_probed_at_once(void **state)
 {
 	(void)state;
@@ -252,6 +286,7 @@ int main(void)
 		cmocka_unit_test(flow_account_probes_are_no_calls),
 		cmocka_unit_test(flow_account_is_not_probed_while_draining),
 		cmocka_unit_test(flow_account_refusals_open_no_breaker),
+		cmocka_unit_test(flow_account_that_works_is_asked_for_its_credit),
 		cmocka_unit_test(flow_account_with_another_key_is_probed_at_once),
 		cmocka_unit_test(flow_account_refusal_of_a_former_key_is_tried_again),
 	};

@@ -361,7 +361,7 @@ int64_t flow_due(const struct flow *flow)
 	struct heap_node *first = heap_first(&flow->due);
 	if (first != NULL) due_ms = earlier(due_ms, first->due);
 	if (flow->is_draining && flow->waiting > 0) due_ms = earlier(due_ms, flow->drain_until_ms);
-	if (!flow->is_draining) due_ms = earlier(due_ms, account_probe_due(&flow->guard.account));
+	due_ms = earlier(due_ms, flow_guard_probe_due(flow));
 	if (flow->batch != NULL) return due_ms;
 
 	int64_t batch_ms = flow->batch_began_ms + flow->options.batch_interval_ms;

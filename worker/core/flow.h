@@ -87,6 +87,7 @@ struct flow_options {
 	struct bytes fallback_text;
 	struct bytes fallback_texts[REASON_COUNT]; /* BYTES_NONE = fallback_text */
 
+	int64_t credit_interval_ms;                /* pause between looks at what the key may spend; 0 = none */
 	size_t in_flight_max;                      /* calls handed over and not come back */
 	size_t waiting_max;                        /* chats taken and not yet answered */
 	size_t bytes_max;                          /* memory of all chats and their calls */
@@ -147,7 +148,7 @@ void flow_content_begun(struct flow *flow, uint64_t id, struct instant now);
 void flow_call_done(struct flow *flow, struct call *call, struct instant now);
 
 /* The next probe of the account to start, and until when it must have ended: the account was refused, and no call is made
- * until a probe says that it works. It comes back through flow_call_done() as a call with this id; reason REASON_NONE =
+ * until a probe says that it works; or it is time to look what the key may still spend, which decides nothing. It comes back through flow_call_done() as a call with this id; reason REASON_NONE =
  * it works. STATUS_EMPTY: none now. */
 NODISCARD enum status flow_next_probe(
 	struct flow *flow, struct instant now, uint64_t *out_id, int64_t *out_deadline_ms);

@@ -414,7 +414,7 @@ static void on_failure(struct flow *flow, struct job *job, const struct call *ca
 void flow_call_done(struct flow *flow, struct call *call, struct instant now)
 {
 	if (call->id == flow->guard.probe_id) {
-		flow_guard_probed(flow, call->result.failure.reason == REASON_NONE, now);
+		flow_guard_probed(flow, call, now);
 		call_free(call);
 		return;
 	}

@@ -69,6 +69,8 @@ struct flow_events {
 	void (*on_cooling)(void *context, struct bytes model, int64_t wait_ms);
 	/* The account is refused from now on, for this reason, or works again (REASON_NONE). */
 	void (*on_account)(void *context, enum reason reason);
+	/* What may still be spent under the key's own limit, in US dollars; not told when it has none. */
+	void (*on_credit)(void *context, double remaining_usd);
 	/* A partition was given up, and so many of its replies and calls are kept. Not told when there are none. */
 	void (*on_parked)(void *context, int32_t partition, size_t replies, size_t calls);
 	/* A kept chat is used, or ends in another way. */

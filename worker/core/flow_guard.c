@@ -1,6 +1,7 @@
 /* What stands before a call: retry budgets, the breakers of the models and of the way to the upstream, the account. */
 #include "common/assertion.h"
 #include "worker/core/flow_internal.h"
+#include "worker/core/openrouter_key.h"
 
 void flow_guard_init(struct flow *flow)
 {
@@ -283,31 +284,71 @@ void flow_guard_ended(struct flow *flow, struct flow_slot *slot, const struct fa
 	if (is_told && failure->reason != REASON_NONE) note_failure(flow, failure, now);
 }
 
+static int64_t look_due(const struct flow *flow)
+{
+	const struct flow_guard *guard = &flow->guard;
+	ASSERT(flow->options.credit_interval_ms >= 0);
+	bool is_off = guard->look_due_ms == 0 || account_is_refused(&guard->account);
+	return is_off ? INT64_MAX : guard->look_due_ms;
+}
+
+int64_t flow_guard_probe_due(const struct flow *flow)
+{
+	ASSERT(flow->guard.probe_id != 0 || !flow->guard.is_look);
+	if (flow->is_draining || flow->guard.probe_id != 0) return INT64_MAX;
+	int64_t due_ms = account_probe_due(&flow->guard.account);
+	int64_t look_ms = look_due(flow);
+	return look_ms < due_ms ? look_ms : due_ms;
+}
+
 enum status flow_next_probe(struct flow *flow, struct instant now, uint64_t *out_id, int64_t *out_deadline_ms)
 {
 	struct flow_guard *guard = &flow->guard;
-	if (flow->is_draining || account_probe_due(&guard->account) > now.mono_ms) return STATUS_EMPTY;
-	ASSERT(guard->probe_id == 0);
-	account_probe(&guard->account, now.mono_ms);
+	int64_t interval_ms = flow->options.credit_interval_ms;
+	if (guard->look_due_ms == 0 && interval_ms > 0) guard->look_due_ms = now.mono_ms + interval_ms;
+	if (flow_guard_probe_due(flow) > now.mono_ms) return STATUS_EMPTY;
+	guard->is_look = !account_is_refused(&guard->account);
+	if (guard->is_look)
+		guard->look_due_ms = now.mono_ms + interval_ms;
+	else
+		account_probe(&guard->account, now.mono_ms);
 	/* Unlike the id of any call: the serial number is its own. */
 	guard->probe_id = ++flow->call_serial * flow->options.in_flight_max;
 	*out_id = guard->probe_id;
 	*out_deadline_ms = now.mono_ms + ACCOUNT_PROBE_TIMEOUT_MS;
-	ASSERT(account_probe_due(&guard->account) == INT64_MAX);
+	ASSERT(flow_guard_probe_due(flow) == INT64_MAX);
 	return STATUS_OK;
 }
 
-void flow_guard_probed(struct flow *flow, bool is_good, struct instant now)
+static void tell_credit(const struct flow *flow, const struct call *call)
 {
-	ASSERT(flow->guard.probe_id != 0);
-	flow->guard.probe_id = 0;
-	if (account_probe_done(&flow->guard.account, is_good, now.mono_ms)) tell_account(flow, REASON_NONE);
-	ASSERT(is_good != account_is_refused(&flow->guard.account));
+	const struct flow_events *events = &flow->options.events;
+	double remaining_usd = 0;
+	ASSERT(call->result.failure.reason == REASON_NONE);
+	bool is_whole = buffer_status(&call->body) == STATUS_OK;
+	if (events->on_credit == NULL || !is_whole) return;
+	if (!openrouter_key_remaining(buffer_bytes(&call->body), &remaining_usd)) return;
+	ASSERT(remaining_usd >= 0);
+	events->on_credit(events->context, remaining_usd);
+}
+
+void flow_guard_probed(struct flow *flow, const struct call *call, struct instant now)
+{
+	struct flow_guard *guard = &flow->guard;
+	ASSERT(guard->probe_id != 0);
+	bool is_good = call != NULL && call->result.failure.reason == REASON_NONE;
+	bool was_look = guard->is_look;
+	guard->probe_id = 0;
+	guard->is_look = false;
+	if (is_good) tell_credit(flow, call);
+	if (was_look) return;
+	if (account_probe_done(&guard->account, is_good, now.mono_ms)) tell_account(flow, REASON_NONE);
+	ASSERT(is_good != account_is_refused(&guard->account));
 }
 
 void flow_probe_refused(struct flow *flow, struct instant now)
 {
-	flow_guard_probed(flow, false, now);
+	flow_guard_probed(flow, NULL, now);
 }
 
 void flow_key_changed(struct flow *flow, struct instant now)

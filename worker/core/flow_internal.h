@@ -69,9 +69,11 @@ struct flow_guard {
 	struct retry_budget budget; /* of the process */
 	struct breaker edge;        /* of the way to the upstream */
 	struct account account;
-	uint64_t key;                 /* the number of the present one */
-	uint64_t probe_id;            /* of the probe under way; 0 = none */
-	bool has_stopped;             /* something that stands before calls was shut just now; flow_begin_heads() looks
+	uint64_t key;        /* the number of the present one */
+	uint64_t probe_id;   /* of the probe under way; 0 = none */
+	bool is_look;        /* it only looks what the key may still spend */
+	int64_t look_due_ms; /* when the next look is to begin, unless the account is refused; 0 = nobody looks */
+	bool has_stopped;    /* something that stands before calls was shut just now; flow_begin_heads() looks
 	                                  at the chats that wait for it */
 	int64_t retry_after_until_ms; /* the upstream asked to be left alone until then */
 };
@@ -223,8 +225,10 @@ void flow_guard_began_second(struct flow *flow, const struct job *job, struct fl
 /* The slot's call has ended, or its chat waits no longer: with `failure` (reason REASON_NONE = answered), or with
  * nothing that could be learnt from it (NULL). Once is enough, more does no harm. */
 void flow_guard_ended(struct flow *flow, struct flow_slot *slot, const struct failure *failure, struct instant now);
-/* The probe has ended. */
-void flow_guard_probed(struct flow *flow, bool is_good, struct instant now);
+/* The probe has ended; NULL: it could not be made. */
+void flow_guard_probed(struct flow *flow, const struct call *call, struct instant now);
+/* When the next probe is to begin; INT64_MAX = none. */
+int64_t flow_guard_probe_due(const struct flow *flow);
 /* Gives the chats that wait for a call which will not be made their replies, if something was shut. */
 void flow_guard_sweep(struct flow *flow, struct instant now);
 /* Pays for a repeat of the job's failed attempt, before its model is changed. False: there is no budget for it. */

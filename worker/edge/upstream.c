@@ -17,6 +17,7 @@ enum {
 	THREADS_MAX = 256,
 	PROBES_MAX = 8,           /* under way at once, beside the calls */
 	PROBE_ARENA_SIZE = 65536, /* for the error a refused key brings */
+	PROBE_BODY_MAX = 16384,   /* of what is told of a good one */
 	TAKE_MAX = 64,
 	OTHER_DESCRIPTORS = 128, /* at most half of all: threads, brokers, admin connections, libcurl's own */
 };
@@ -217,7 +218,7 @@ enum status upstream_set_key(struct upstream *upstream, struct bytes key)
 enum status upstream_probe_key(struct upstream *upstream, uint64_t id, int64_t deadline_ms)
 {
 	if (upstream->probe_count == PROBES_MAX) return STATUS_FULL;
-	struct call *call = call_new(id, 0, PROBE_ARENA_SIZE);
+	struct call *call = call_new(id, PROBE_BODY_MAX, PROBE_ARENA_SIZE);
 	if (call == NULL) return STATUS_NO_MEMORY;
 	call->deadline_ms = deadline_ms;
 	call->first_content_due_ms = deadline_ms;

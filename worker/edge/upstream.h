@@ -80,7 +80,7 @@ int upstream_fd(const struct upstream *upstream);
 size_t upstream_take(struct upstream *upstream, struct upstream_event *out_events, size_t count_max);
 
 /* GET base_url + "/key" with the same credentials on the pool: what the account latch polls. The verdict arrives as a
- * call with this id through upstream_take(): result.failure.reason REASON_NONE = the key is good. */
+ * call with this id through upstream_take(): result.failure.reason REASON_NONE = the key is good, and the call's body is what was told of it. */
 NODISCARD enum status upstream_probe_key(struct upstream *upstream, uint64_t id, int64_t deadline_ms);
 
 #endif

@@ -127,8 +127,10 @@ static size_t on_body(char *data, size_t size, size_t count, void *context)
 	struct bytes piece = bytes_at(data, size * count);
 	transfer_hear(transfer);
 	transfer->has_body = true;
-	if (transfer->state != UPSTREAM_TRANSFER_RUNNING || is_good_key(transfer))
-		return transfer_skip(transfer, piece.size);
+	bool is_running = transfer->state == UPSTREAM_TRANSFER_RUNNING;
+	/* Beyond the buffer's bound it says so itself. */
+	if (is_running && is_good_key(transfer)) buffer_append(&transfer->call->body, piece);
+	if (!is_running || is_good_key(transfer)) return transfer_skip(transfer, piece.size);
 	enum status status = openrouter_reader_feed(transfer->reader, piece);
 	transfer_note_content(transfer);
 	if (status == STATUS_OK) return piece.size;
