@@ -37,6 +37,8 @@ struct reading {
 
 static const struct kafka_property PROPERTIES[] = {
 	{ "enable.auto.commit", "false" }, { "isolation.level", "read_committed" }, { "auto.offset.reset", "earliest" },
+	{ "enable.partition.eof", "true" }, /* behind the last record there may be marks of transactions */
+	{ "fetch.wait.max.ms", "100" },
 	{ "group.id", "chat-replay" }, /* never joined, but assigning wants one; the last one counts */
 };
 
