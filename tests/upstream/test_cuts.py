@@ -31,6 +31,10 @@ IN_CHUNKS = EVENTS_HEAD + b"transfer-encoding: chunked\r\n\r\n"
 WITH_LENGTH = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(JSON_BODY)
 
 
+# No clock runs out, however busy the machine is.
+PATIENCE = {"connect_ms": 30_000, "first_ms": 40_000, "stall_ms": 40_000, "deadline_ms": 60_000}
+
+
 @dataclass(frozen=True)
 class Answer:
     data: bytes
@@ -111,7 +115,7 @@ def test_answer_cut_at_every_byte_is_never_taken_for_the_whole(
     orders = [{"model": "m", "chat": f"chat-{at}-"} for at in script.steps]
     with Http2Server(script, tls) if means == "HTTP/2" and tls else Http1Server(script, tls) as server:
         # One stream a connection, for a connection that is cut takes its other streams with it.
-        done = upstream_tool.run(server.url, *orders, concurrency=16, streams=1, threads=2, **options)
+        done = upstream_tool.run(server.url, *orders, concurrency=16, streams=1, threads=2, **PATIENCE, **options)
     assert not server.errors
     reasons = [result["reason"] for result in done.results]
     too_soon = [at for at, reason in enumerate(reasons) if reason == "" and at < answer.told]

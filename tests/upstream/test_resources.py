@@ -126,7 +126,7 @@ def test_worker_bodies_without_end_and_floods_of_headers_take_no_more_memory_tha
 
 def failures() -> list[Behaviour]:
     return [
-        failing(503), failing(500), failing(429, "1e9"), failing(404), failing(400), json_body(typed("server")),
+        failing(503), failing(500), failing(429), failing(404), failing(400), json_body(typed("server")),
         json_body({"choices": []}), json_body(whole({"content": None})), page("<html>no</html>"), respond(*words()[:3]),
         respond(word("Well "), "data: {oops\n\n", DONE), respond(*words()[:3], then=RESET), silent(then=RESET),
         raw("HTTP/1.1 200 OK\r\ncontent-le", then=FIN), raw("220 ready\r\n", then=FIN), respond(status=302),
