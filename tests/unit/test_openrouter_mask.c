@@ -8,7 +8,7 @@
 /* The answer of one response, masked. */
 struct masked {
 	struct heard heard;
-	struct chat_answer *answer;
+	struct chat_answer answer; /* as masked; its views are in the arena */
 	bool has_found;
 };
 
@@ -23,10 +23,10 @@ static struct redaction *redaction_of(const char *secret)
 static void mask(struct masked *masked, const char *secret)
 {
 	struct redaction *redaction = redaction_of(secret);
-	masked->answer = &masked->heard.result.answer;
+	masked->answer = masked->heard.result.answer;
 	assert_int_equal(masked->heard.result.failure.reason, REASON_NONE);
 	assert_int_equal(
-		openrouter_mask_answer(redaction, masked->heard.arena, masked->answer, &masked->has_found), STATUS_OK);
+		openrouter_mask_answer(redaction, masked->heard.arena, &masked->answer, &masked->has_found), STATUS_OK);
 	redaction_free(redaction);
 }
 
@@ -54,8 +54,8 @@ static void mask_answer_without_the_key_left_as_it_is(void **state)
 	struct chat_answer before = masked.heard.result.answer;
 	mask(&masked, KEY);
 	assert_false(masked.has_found);
-	assert_ptr_equal(masked.answer->content.data, before.content.data);
-	assert_ptr_equal(masked.answer->images_json.data, before.images_json.data);
+	assert_ptr_equal(masked.answer.content.data, before.content.data);
+	assert_ptr_equal(masked.answer.images_json.data, before.images_json.data);
 	masked_free(&masked);
 }
 
@@ -68,13 +68,13 @@ static void mask_text_members_masked(void **state)
 			  "!\",\"refusal\":\"" KEY " " KEY "\",\"reasoning\":\"so: " KEY "\"}}]}",
 			KEY);
 	assert_true(masked.has_found);
-	assert_bytes(masked.answer->content, "Bearer ****!");
-	assert_bytes(masked.answer->refusal, "**** ****");
-	assert_bytes(masked.answer->reasoning, "so: ****");
-	assert_bytes(masked.answer->model, "m/****");
-	assert_bytes(masked.answer->provider, "****");
-	assert_bytes(masked.answer->generation_id, "gen-****");
-	assert_bytes(masked.answer->finish_reason, "stop");
+	assert_bytes(masked.answer.content, "Bearer ****!");
+	assert_bytes(masked.answer.refusal, "**** ****");
+	assert_bytes(masked.answer.reasoning, "so: ****");
+	assert_bytes(masked.answer.model, "m/****");
+	assert_bytes(masked.answer.provider, "****");
+	assert_bytes(masked.answer.generation_id, "gen-****");
+	assert_bytes(masked.answer.finish_reason, "stop");
 	masked_free(&masked);
 }
 
@@ -90,13 +90,13 @@ static void mask_json_members_masked_and_still_json(void **state)
 					 "\"}],\"images\":[{\"image_url\":{\"url\":\"data:" KEY "\"}}]}}]}",
 		KEY);
 	assert_true(masked.has_found);
-	assert_bytes(masked.answer->usage_json, "{\"prompt_tokens\":7,\"****\":{\"a\":[1.50,true,\"x****\"]}}");
-	assert_bytes(masked.answer->tool_calls_json,
+	assert_bytes(masked.answer.usage_json, "{\"prompt_tokens\":7,\"****\":{\"a\":[1.50,true,\"x****\"]}}");
+	assert_bytes(masked.answer.tool_calls_json,
 		"[{\"id\":\"****\",\"type\":\"function\",\"function\":{\"name\":\"****\",\"arguments\":"
 		"\"{\\\"k\\\":\\\"****\\\"}\"}}]");
-	assert_bytes(masked.answer->annotations_json, "[{\"url\":\"https://a/?k=****\"}]");
-	assert_bytes(masked.answer->images_json, "[{\"image_url\":{\"url\":\"data:****\"}}]");
-	assert_int_equal(masked.answer->prompt_tokens, 7);
+	assert_bytes(masked.answer.annotations_json, "[{\"url\":\"https://a/?k=****\"}]");
+	assert_bytes(masked.answer.images_json, "[{\"image_url\":{\"url\":\"data:****\"}}]");
+	assert_int_equal(masked.answer.prompt_tokens, 7);
 	masked_free(&masked);
 }
 
@@ -107,15 +107,15 @@ static void mask_encoded_key_masked(void **state)
 	struct masked masked = masked_of(ANSWER("\"content\":\"c2stb3ItdjEtY2FuYXJ5MDEyMw== "
 						"736b2d6f722d76312d63616e61727930313233\""),
 		KEY);
-	assert_bytes(masked.answer->content, "****w== ****");
+	assert_bytes(masked.answer.content, "****w== ****");
 	masked_free(&masked);
 	masked = masked_of(ANSWER("\"content\":\"\\u0073k-or-v1-can\\u0061ry0123\""), KEY);
-	assert_bytes(masked.answer->content, "****");
+	assert_bytes(masked.answer.content, "****");
 	masked_free(&masked);
 	masked = masked_of(
 		ANSWER("\"tool_calls\":[{\"function\":{\"arguments\":\"{\\\"k\\\":\\\"a\\\\\\\"bcdef\\\"}\"}}]"),
 		"a\"bcdef");
-	assert_bytes(masked.answer->tool_calls_json, "[{\"function\":{\"arguments\":\"{\\\"k\\\":\\\"****\\\"}\"}}]");
+	assert_bytes(masked.answer.tool_calls_json, "[{\"function\":{\"arguments\":\"{\\\"k\\\":\\\"****\\\"}\"}}]");
 	masked_free(&masked);
 }
 
@@ -125,13 +125,13 @@ static void mask_key_that_looks_like_json_leaves_json(void **state)
 	(void)state;
 	struct masked masked =
 		masked_of(ANSWER("\"content\":\"\",\"images\":[{\"a\":\"\\nbcdefg nbcdefg\"}]"), "nbcdefg");
-	assert_bytes(masked.answer->images_json, "[{\"a\":\"\\nbcdefg ****\"}]");
+	assert_bytes(masked.answer.images_json, "[{\"a\":\"\\nbcdefg ****\"}]");
 	masked_free(&masked);
 	masked = masked_of(ANSWER("\"content\":\"\",\"images\":[{\"a\":1234567,\"b\":12345678}]"), "1234567");
-	assert_bytes(masked.answer->images_json, "[{\"a\":\"****\",\"b\":\"****8\"}]");
+	assert_bytes(masked.answer.images_json, "[{\"a\":\"****\",\"b\":\"****8\"}]");
 	masked_free(&masked);
 	masked = masked_of(ANSWER("\"content\":\"\",\"images\":[{\"a\":1,\"b\":2}]"), "\"a\":1,\"b\"");
-	assert_bytes(masked.answer->images_json, "[{\"a\":1,\"b\":2}]");
+	assert_bytes(masked.answer.images_json, "[{\"a\":1,\"b\":2}]");
 	masked_free(&masked);
 }
 
@@ -151,10 +151,10 @@ static void mask_key_split_over_two_events_masked(void **state)
 	(void)state;
 	for (size_t cut = 0; cut <= strlen(KEY); cut++) {
 		struct masked masked = masked_stream("\"content\":\"I \",\"reasoning\":\"", cut);
-		assert_bytes(masked.answer->reasoning, "****");
+		assert_bytes(masked.answer.reasoning, "****");
 		masked_free(&masked);
 		masked = masked_stream("\"content\":\"", cut);
-		assert_bytes(masked.answer->content, "****");
+		assert_bytes(masked.answer.content, "****");
 		masked_free(&masked);
 	}
 }
@@ -171,8 +171,8 @@ static void mask_key_split_over_fragments_of_a_call_masked(void **state)
 			"\"name\":\"%s\",\"arguments\":\"%s}\"}}]},\"finish_reason\":\"tool_calls\"}]}\n\n",
 			(int)cut, KEY, (int)cut, KEY, KEY + cut, KEY + cut);
 		struct masked masked = masked_of(body, KEY);
-		assert_bytes(masked.answer->tool_calls_json, "[{\"id\":\"c\",\"type\":\"function\",\"function\":{"
-							     "\"name\":\"****\",\"arguments\":\"{****}\"}}]");
+		assert_bytes(masked.answer.tool_calls_json, "[{\"id\":\"c\",\"type\":\"function\",\"function\":{"
+							    "\"name\":\"****\",\"arguments\":\"{****}\"}}]");
 		masked_free(&masked);
 	}
 }
