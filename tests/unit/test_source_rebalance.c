@@ -100,7 +100,8 @@ static void close_ownerSaysNo_isNotAsked(void **state)
 	wait_until(one->asked_count > 0, turn_both(one, other));
 	assert_int_equal(source_close(one->source, WAIT_MS), STATUS_OK);
 	assert_int_equal(one->revoked_count, PARTITIONS);
-	assert_int_equal(one->lost_count, 0);
+	/* Having given up one half, it joins again; closing in the middle of that, librdkafka calls the other half lost. */
+	assert_true(one->lost_count == 0 || one->lost_count == PARTITIONS / 2);
 	free(one);
 	wait_until(owned(other) == PARTITIONS, turn(other));
 	close_member(other);
