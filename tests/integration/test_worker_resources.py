@@ -63,7 +63,7 @@ def test_worker_stopped_for_longer_than_stuck_ms_is_not_ended(make_worker, upstr
     second = producer.send_all(chats("b", 30))
     replies.wait(len(first) + len(second))
     judge([*first, *second], read_replies(site)).assert_clean()
-    assert worker.process.poll() is None and "stuck" not in worker.tail()
+    assert worker.process.poll() is None and "a thread is stuck" not in worker.tail()
 
 
 def within(folder: Path, worker: harness.Worker, *lines: str) -> harness.Worker:
