@@ -142,7 +142,7 @@ static struct masked masked_stream(const char *member, size_t cut)
 		"data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",%s%.*s\"}}]}\n\n"
 		"data: {\"choices\":[{\"delta\":{%s%s\"},\"finish_reason\":\"stop\"}]}\n\n"
 		"data: [DONE]\n\n",
-		member, (int)cut, KEY, member, KEY + cut);
+		member, (int)cut, KEY, member, &KEY[cut]);
 	return masked_of(body, KEY);
 }
 
@@ -169,7 +169,7 @@ static void mask_key_split_over_fragments_of_a_call_masked(void **state)
 			"\"name\":\"%.*s\",\"arguments\":\"{%.*s\"}}]}}]}\n\n"
 			"data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{"
 			"\"name\":\"%s\",\"arguments\":\"%s}\"}}]},\"finish_reason\":\"tool_calls\"}]}\n\n",
-			(int)cut, KEY, (int)cut, KEY, KEY + cut, KEY + cut);
+			(int)cut, KEY, (int)cut, KEY, &KEY[cut], &KEY[cut]);
 		struct masked masked = masked_of(body, KEY);
 		assert_bytes(masked.answer.tool_calls_json, "[{\"id\":\"c\",\"type\":\"function\",\"function\":{"
 							    "\"name\":\"****\",\"arguments\":\"{****}\"}}]");
