@@ -96,6 +96,12 @@ static inline void turn(struct member *member)
 	member->served = source_serve(member->source);
 }
 
+static inline void turn_both(struct member *one, struct member *other)
+{
+	turn(one);
+	turn(other);
+}
+
 static inline struct member *open_assigned(struct fixture *fixture)
 {
 	struct member *member = open_member(fixture);
