@@ -31,13 +31,16 @@ enum {
 	API_TXN_OFFSET_COMMIT = 28,
 };
 
+struct member;
+
 struct fixture {
 	rd_kafka_t *host;
 	rd_kafka_mock_cluster_t *cluster;
 	rd_kafka_t *producer;
 	struct settings settings; /* filled by hand: no table behind it */
 	struct metrics *metrics;
-	struct log *log; /* errors only, unless the environment says VERBOSE */
+	struct log *log;        /* errors only, unless the environment says VERBOSE */
+	struct member *members; /* of tests that open some, see source_member.h */
 };
 
 static inline rd_kafka_conf_t *fixture_conf(const char *bootstrap)
@@ -95,6 +98,7 @@ static inline int fixture_start(void **state)
 	};
 	fixture.log = log_new(&options);
 	assert_non_null(fixture.log);
+	fixture.members = NULL;
 	*state = &fixture;
 	return 0;
 }

@@ -7,12 +7,12 @@
 #include "tests/unit/kafka_fixture.h"
 #include "worker/edge/source.h"
 
-enum { SEEN_MAX = 64, METADATA_SIZE = 4000 };
+enum { SEEN_MAX = 64, METADATA_SIZE = 4000, FAILED_CLOSE_MS = 2000 };
 
-/* A member of the group that notes what it is told. */
+/* A member of the group that notes what it is told; there until the test is over. */
 struct member {
-	struct source *source;
-	int64_t start; /* what on_assign sets; -1 = leaves it */
+	struct source *source; /* NULL: closed */
+	int64_t start;         /* what on_assign sets; -1 = leaves it */
 	struct source_partition assigned[SEEN_MAX];
 	char metadata[METADATA_SIZE + 1]; /* of the last partition that had some */
 	size_t assigned_count;
@@ -22,6 +22,7 @@ struct member {
 	bool says_no; /* to may_revoke() */
 	long asked_count;
 	enum status served;
+	struct member *next; /* of the fixture's members */
 };
 
 static inline void on_assign(void *context, struct source_partition *partitions, size_t count)
@@ -71,6 +72,8 @@ static inline struct member *open_member(struct fixture *fixture)
 	struct member *member = calloc(1, sizeof(*member));
 	assert_non_null(member);
 	member->start = -1;
+	member->next = fixture->members;
+	fixture->members = member;
 	const struct source_options options = options_of(fixture, member);
 	assert_int_equal(source_open(&options, &member->source), STATUS_OK);
 	return member;
@@ -78,8 +81,22 @@ static inline struct member *open_member(struct fixture *fixture)
 
 static inline void close_member(struct member *member)
 {
-	assert_int_equal(source_close(member->source, WAIT_MS), STATUS_OK);
-	free(member);
+	struct source *source = member->source;
+	assert_int_equal(source_close(source, WAIT_MS), STATUS_OK);
+	member->source = NULL;
+}
+
+/* A test that failed leaves members open, and the next one must not meet their threads. */
+static inline int members_stop(void **state)
+{
+	struct fixture *fixture = *state;
+	while (fixture->members != NULL) {
+		struct member *member = fixture->members;
+		fixture->members = member->next;
+		enum status closed = source_close(member->source, FAILED_CLOSE_MS);
+		if (closed == STATUS_OK) free(member);
+	}
+	return fixture_stop(state);
 }
 
 static inline size_t owned(const struct member *member)
@@ -119,6 +136,6 @@ static inline struct record *take(struct member *member, int32_t partition)
 	return record;
 }
 
-#define mock_test(function) cmocka_unit_test_setup_teardown(function, fixture_start, fixture_stop)
+#define mock_test(function) cmocka_unit_test_setup_teardown(function, fixture_start, members_stop)
 
 #endif
