@@ -22,7 +22,7 @@ RUN cmake --preset release -DCHAT_WORKER_TESTS=OFF -DCHAT_WORKER_WERROR=OFF -DCM
 # ---- test: the same sources under the sanitizers
 FROM build AS test
 COPY tests tests
-RUN cmake --preset dev && cmake --build --preset dev && ctest --preset dev --label-regex unit
+RUN cmake --preset dev && cmake --build --preset dev && ctest --preset dev --label-regex unit --parallel 4
 
 # ---- runtime
 FROM ${BASE} AS runtime
