@@ -4,8 +4,9 @@
         broker.create_topics({"chat.requests": 12})
         KafkaProducer(bootstrap_servers=broker.bootstrap)
 
-Needs `scripts/setup kafka`. Make and start brokers in a thread that lives as long as they shall: the kernel
-kills the broker when the thread that started it ends, so nothing is left behind by a test run that dies.
+Needs `scripts/setup kafka`; KAFKA_VERSION in the environment chooses another version than 4.1.1, there and here. Make and
+start brokers in a thread that lives as long as they shall: the kernel kills the broker when the thread that started it
+ends, so nothing is left behind by a test run that dies.
 
 As a command it runs one broker until it is ended, and prints its address once it answers:
 
@@ -62,6 +63,13 @@ FAST = {
     "transaction.state.log.replication.factor": "1",
 }
 
+# Kafka 4 logs by log4j 2, Kafka 3 by what was log4j 1.
+LOG4J = """
+log4j.rootLogger=INFO, console
+log4j.appender.console=org.apache.log4j.ConsoleAppender
+log4j.appender.console.layout=org.apache.log4j.PatternLayout
+log4j.appender.console.layout.ConversionPattern=%d{ISO8601} %p %c{1}: %m%n
+"""
 LOG4J2 = """
 appender.console.type = Console
 appender.console.name = console
@@ -258,6 +266,7 @@ class Broker:
         return [
             "java",
             *JAVA_OPTIONS,
+            f"-Dlog4j.configuration=file:{self.folder / 'log4j.properties'}",
             f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}",
             "-cp",
             f"{self.libraries}/*",
@@ -282,6 +291,7 @@ class Broker:
             **self.properties,
         }
         self._configuration.write_text("".join(f"{key}={value}\n" for key, value in rows.items()))
+        (self.folder / "log4j.properties").write_text(LOG4J)
         (self.folder / "log4j2.properties").write_text(LOG4J2)
 
     def _format(self) -> None:

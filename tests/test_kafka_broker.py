@@ -44,6 +44,11 @@ def produce(bootstrap: str, topic: str, value: bytes) -> None:
     producer.close()
 
 
+def test_broker_is_of_the_version_asked_for(broker) -> None:
+    """From its own mouth, so that tests of an older version cannot run on the usual one unnoticed."""
+    assert f"Kafka version: {kafka_broker.VERSION}\n" in broker.log.read_text()
+
+
 def test_transaction_aborted_is_not_seen_by_read_committed(broker) -> None:
     broker.create_topics({"transactions": 1})
     producer = KafkaProducer(bootstrap_servers=broker.bootstrap, transactional_id="test")
