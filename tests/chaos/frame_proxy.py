@@ -67,6 +67,10 @@ class Frame:
         """Whether an EndTxn request asks for a commit: the last byte, before its flexible versions."""
         return self.payload[-1] == 1
 
+    def epoch(self) -> int:
+        """The producer's epoch in an EndTxn request, before its flexible versions."""
+        return struct.unpack_from(">h", self.payload, len(self.payload) - 3)[0]
+
 
 def parse_request(payload: bytes, connection: int) -> Frame:
     key, version, correlation, size = struct.unpack_from(">hhih", payload)

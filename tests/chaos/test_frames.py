@@ -34,6 +34,9 @@ STEPS = {ADD_PARTITIONS: "AddPartitions", ADD_OFFSETS: "AddOffsets", TXN_OFFSET_
 FENCED = {22, 25, 47, 49, 90}  # of the group or of the producer
 UNTOUCHED = {"aborted": 0, "uncertain": 0, "renewed": 0, "rule E1": 0}
 BY_RULE_E1 = {"aborted": 0, "uncertain": 1, "renewed": 1, "rule E1": 1}
+# From this version of EndTxn on brokers raise the epoch with each end, and copies are fenced without rule E1 (KIP-890).
+# librdkafka does not speak it, so all here is the same on brokers that have it (Kafka 4) and that do not (Kafka 3.9).
+RAISES_EPOCH = 5
 # Short, so that a frame that never comes is given up within a test's time.
 HASTY = {"kafka__producer_properties": ["transaction.timeout.ms=4000"]}
 
@@ -64,6 +67,11 @@ def committed_more(worker: Worker) -> Callable[[], bool]:
     """Whether the worker has gone on for three transactions from now."""
     before = worker.metric("chat_worker_commits_total", result="committed")
     return lambda: worker.metric("chat_worker_commits_total", result="committed") >= before + 3
+
+
+def epochs(proxy: FrameProxy) -> set[int]:
+    """Of the producer, in all ends of transactions that it asked for."""
+    return {frame.epoch() for frame in proxy.frames(END_TXN)}
 
 
 # K1
@@ -101,6 +109,7 @@ def test_end_txn_copy_that_arrives_in_the_next_transaction_is_fenced(worker, loa
     until("it goes on", committed_more(worker))
     finish(site, load, replies)
     assert ends(worker) == BY_RULE_E1
+    assert epochs(proxy) == {stray.hits[0].epoch(), stray.hits[0].epoch() + 1}
 
 
 def test_end_txn_copy_that_arrives_in_the_next_transaction_makes_duplicates_without_rule_e1(
@@ -112,6 +121,7 @@ def test_end_txn_copy_that_arrives_in_the_next_transaction_makes_duplicates_with
         replies.wait(10)
         stray, half_done = late_copy(proxy, END_TXN)
         assert ends(worker) == UNTOUCHED
+        assert stray.hits[0].api_version < RAISES_EPOCH and epochs(proxy) == {stray.hits[0].epoch()}
         assert let_it_arrive(proxy, stray) == 0
         assert not open_ends(site.bootstrap, [site.responses]), "the copy must have committed the half-done transaction"
         half_done.release()
