@@ -8,15 +8,15 @@ replicas have to be in sync again: what two dead brokers in a row forget is not 
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable
 
 from frame_proxy import ANY, HOLD, REQUEST, RESPONSE, FrameProxy, Rule
 from harness import Broker, Worker
-from history import Drain
 from kafka_cluster import Cluster
-from nemesis import DRAIN_S, ZOMBIE_S, Crew, Nemesis
-from watch import DRAIN_SLACK_S, end_of
+from nemesis import ZOMBIE_S, Crew, Nemesis
+from watch import end_of
 
 TOGGLE_S = 0.5
 STORM_S = 10.0
@@ -31,53 +31,48 @@ class Guests:
 
     def __init__(self, crew: Crew, workers: list[Worker]) -> None:
         self.crew, self.workers = crew, workers
-        self._asked: dict[str, float] = {}  # to end, and when
-        self._noted: set[int] = set()  # process ids of those that have ended
+        self._leaving: dict[str, threading.Thread] = {}
+        self._asked: set[int] = set()  # process ids of those who were asked to end
+        self._noted: set[int] = set()  # … and of those who ended unasked
 
     def is_there(self, guest: Worker) -> bool:
         return guest.process is not None and guest.process.poll() is None
 
+    def is_leaving(self, guest: Worker) -> bool:
+        """Its thread notes when it ends, whatever goes on meanwhile."""
+        return guest.name in self._leaving and self._leaving[guest.name].is_alive()
+
     def toggle(self, guest: Worker) -> None:
         """Has it join when it is away, and leave when it is there; one that is busy with either is left alone."""
-        self.reap(guest)
+        if self.is_leaving(guest):
+            return
         if not self.is_there(guest):
+            self._note_end(guest)
             self.crew.starter.start(guest)
-        elif guest.name not in self._asked and guest.get("/healthz")[0] == 200:
+        elif guest.get("/healthz")[0] == 200:
             self._ask_to_leave(guest)
 
-    def reap(self, guest: Worker) -> None:
-        """Notes the end of one that has ended."""
-        if guest.process is None or self.is_there(guest) or guest.pid in self._noted:
-            return
-        self._noted.add(guest.pid)
-        asked = self._asked.pop(guest.name, None)
-        self.crew.exits.append(end_of(guest, "" if asked is None else "leave"))
-        if asked is not None:
-            took_s = time.monotonic() - asked
-            self.crew.drains.append(Drain(guest.name, took_s, DRAIN_S + DRAIN_SLACK_S, guest.process.returncode))
+    def _note_end(self, guest: Worker) -> None:
+        """Of one that has ended though nobody asked for it."""
+        if guest.process is not None and not self.is_there(guest) and guest.pid not in self._asked | self._noted:
+            self._noted.add(guest.pid)
+            self.crew.exits.append(end_of(guest, ""))
 
     def _ask_to_leave(self, guest: Worker) -> None:
         self.crew.note(guest)
-        guest.terminate()
-        self._asked[guest.name] = time.monotonic()
+        self._asked.add(guest.pid)
+        self._leaving[guest.name] = threading.Thread(target=self.crew.leave, args=(guest, "leave"), daemon=True)
+        self._leaving[guest.name].start()
 
     def disperse(self) -> None:
         """All leave; returns when they have, or when one has taken twice its time and was killed."""
         for guest in self.workers:
-            if self.is_there(guest) and guest.name not in self._asked:
+            if self.is_there(guest) and not self.is_leaving(guest):
                 self._ask_to_leave(guest)
-        end = time.monotonic() + 2 * DRAIN_S
-        while any(self.is_there(guest) for guest in self.workers):
-            if time.monotonic() > end:
-                for guest in self.workers:
-                    guest.end()
-            self.reap_all()
-            time.sleep(0.02)
-        self.reap_all()
-
-    def reap_all(self) -> None:
+        for leaving in self._leaving.values():
+            leaving.join()
         for guest in self.workers:
-            self.reap(guest)
+            self._note_end(guest)
 
 
 def storm(guests: Guests, chance: random.Random, seconds: float = STORM_S) -> None:
