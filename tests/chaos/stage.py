@@ -82,18 +82,21 @@ class Load:
 
 
 class SteadyLoad(Load):
-    """Chats of many conversations at a rate that does not wait for brokers, unless too many are on their way."""
+    """Chats of many conversations at a rate that does not wait for brokers, unless too many are on their way. What was not
+    sent then, or because the machine was busy, comes later, at no more than twice the rate."""
 
     def __init__(self, site: Site, conversations: int, rate: float, on_their_way: int = 5000) -> None:
         self._begun: deque[tuple[dict[str, Any], Any]] = deque()
-        self._on_their_way = on_their_way
+        self._on_their_way, self._rate, self._started_s = on_their_way, rate, time.monotonic()
         super().__init__(site, conversations, max(1, round(rate * STEP_S)), True, STEP_S, enable_idempotence=True)
 
     def _send(self) -> None:
         if len(self._begun) < self._on_their_way:
-            for body in [self._chat(self._number + i) for i in range(self.burst)]:
+            due = int((time.monotonic() - self._started_s) * self._rate) - self._number
+            count = min(max(due, 0), 2 * self.burst)
+            for body in [self._chat(self._number + i) for i in range(count)]:
                 self._begun.append((body, self._producer.begin(body)))
-            self._number += self.burst
+            self._number += count
         while self._begun and self._begun[0][1].is_done:
             self._note()
 
