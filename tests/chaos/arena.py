@@ -24,10 +24,13 @@ from stage import ProxiedSite, all_topics, open_ends
 from watch import Watch, group_state, is_stable, now_ms
 
 CALM = 200
+LATENCY_MS, JITTER_MS = 20, 20  # of the model service
+SLACK_MS = 10
 # After the last fault: the session and the transaction of whoever died last, and half a minute.
 CONVERGE_S = 30.0 + 2.0 + 4.0
 DEADLINE_MS = 60_000
 IN_FLIGHT = 1000
+SLACK_CONNECTIONS = 24  # as many as one per thread that makes calls, which rounds up, and one that is being closed
 RSS_MAX = 256 << 20
 WORKER = {"chat__deadline_ms": DEADLINE_MS, "worker__drain_ms": 61_000, "worker__max_in_flight": IN_FLIGHT,
           "kafka__producer_properties": ["transaction.timeout.ms=4000"]}
@@ -97,9 +100,16 @@ class Arena:
     guests: list[Worker] = field(default_factory=list)
     proxies: list[FrameProxy] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)  # of the way to rest; none in a good run
+    calm_sent: list[Sent] = field(default_factory=list)
 
     def counted(self) -> int:
         return sum(int(worker.metric(COMMITTED)) for worker in self.crew.workers)
+
+    def warm_up(self, watch: Watch) -> None:
+        """The same calm as at the end, so that what the workers hold then can be compared."""
+        self._calm_wave()
+        self._come_to_rest()
+        watch.look_at_rest()
 
     def judge(self, sent: list[Sent], faults: list[Fault], watch: Watch) -> History:
         """From the moment in which nothing is broken any more. All workers have ended afterwards."""
@@ -107,30 +117,32 @@ class Arena:
         for worker in self.crew.workers:
             self.crew.must_live(worker)
         converged_ms = self.follower.wait(record_count(self.site), CONVERGE_S)
-        calm_sent: list[Sent] = []
         calm = (0, 0)
         try:
-            calm_sent, calm = self._calm_wave()
+            calm = self._calm_wave()
             self._come_to_rest()
         except AssertionError as error:
             self.problems.append(str(error))
-        watch.look()
+        watch.look_at_rest()
         self._drain()
-        history = self._gather([*sent, *calm_sent])
+        history = self._gather([*sent, *self.calm_sent])
         self.problems += [worker.tail() for worker in [*self.crew.workers, *self.guests] if "Sanitizer" in worker.tail()]
         history.calm, history.faults, history.samples = calm, faults, watch.stop()
         history.healed_ms, history.converged_ms = healed_ms, converged_ms
         return history
 
-    def _calm_wave(self) -> tuple[list[Sent], tuple[int, int]]:
+    def _calm_wave(self) -> tuple[int, int]:
         for worker in self.crew.workers:
             worker.wait_ready()
         before = self.counted()
-        sent = self.producer.send_all([chat(f"calm{i}", f"calm{i % 20}", f"calm {i}") for i in range(CALM)])
+        first = len(self.calm_sent)
+        numbers = range(first, first + CALM)
+        sent = self.producer.send_all([chat(f"calm{i}", f"calm{i % 20}", f"calm {i}") for i in numbers])
+        self.calm_sent += sent
         places = {(each.partition, each.offset) for each in sent}
         until("calm is replied to", lambda: places <= self.follower.places)
         until("all is counted", lambda: self.counted() >= before + CALM)
-        return sent, (CALM, self.counted() - before)
+        return CALM, self.counted() - before
 
     def _come_to_rest(self) -> None:
         site = self.site
@@ -154,10 +166,12 @@ class Arena:
         brokers = self.broker.brokers if isinstance(self.broker, Cluster) else [self.broker]
         history = checker.read(self.site, sent, self.upstream.calls())
         history.counted, history.exits, history.drains = self.crew.counted, self.crew.exits, self.crew.drains
+        history.attempts, history.retries = self.crew.attempts, self.crew.retries
         history.members_left = members_left
         everyone = [*self.crew.workers, *self.guests]
         history.limits = Limits(deadline_ms=DEADLINE_MS, in_flight=len(everyone) * IN_FLIGHT, horizon_s=CONVERGE_S,
-                                rss=None if is_sanitized() else RSS_MAX)
+                                connections=IN_FLIGHT + SLACK_CONNECTIONS,
+                                call_ms=LATENCY_MS + JITTER_MS + SLACK_MS, rss=None if is_sanitized() else RSS_MAX)
         logs = [worker.log for worker in everyone if worker.log.exists()] + [broker.log for broker in brokers]
         history.sinks = logs + sorted(self.broker.data.glob(f"{self.site.name}*/*.log"))
         return history
@@ -188,7 +202,8 @@ def arena(folder: Path, brokers: int, workers: int, guests: int, lifetime_s: flo
         each_broker = broker.brokers if isinstance(broker, Cluster) else [broker]
         proxies = [stack.enter_context(FrameProxy(each.advertised_port or 0, lambda each=each: each.port))
                    for each in each_broker]
-        upstream = stack.enter_context(harness.standin(folder, "--latency", "20", "--jitter", "20", "--keepalive", "0",
+        upstream = stack.enter_context(harness.standin(folder, "--latency", str(LATENCY_MS), "--jitter",
+                                                       str(JITTER_MS), "--keepalive", "0",
                                                        lifetime_s=lifetime_s))
         site = ProxiedSite(broker, "soak")
         crew = Crew(make_workers(folder, site, upstream.url, [f"w{i}" for i in range(workers)]))

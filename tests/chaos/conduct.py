@@ -14,26 +14,24 @@ Arithmetic over a history (history.py), without Kafka.
 
 from __future__ import annotations
 
-import statistics
-from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import accumulate
 
+import figures
 import sinks
-from history import Call, Generation, History, Place, Request, Sample, Verdict
+from figures import OF_WORKERS
+from history import Call, Generation, History, Request, Sample, Verdict
 
 SPREAD_MAX = 24  # descriptors and threads more than at first: connections to brokers come and go
 SLOPE_MAX = 64 << 10  # bytes a minute
-SLOPE_FROM_S, SLOPE_SPAN_S, SLOPE_POINTS = 600.0, 600.0, 400
+START_S = 10.0  # looks at all workers, one after the other
 # How late the stand-in may write down a call that was on its way to it.
 LATE_MS = 500
 ACCOUNT = (401, 402)
-# Faults of workers; the others hurt Kafka or the way to it.
-OF_WORKERS = {"kill -9", "zombie", "roll", "join", "leave", "storm", "crash point"}
 # Whoever is hit by one of the others may take himself for the owner of a partition until so long after it.
 DEAF_MS = 3000
-REBALANCE_MS = (3000, 2000)  # before and after a generation begins
+# Of all calls so many may be retries, and so many more a minute.
+RETRY_SHARE, RETRY_PER_MINUTE = 0.1, 3
 
 
 # I6
@@ -48,45 +46,41 @@ def check_key(history: History) -> Verdict:
 # I7
 
 
-def slope(points: list[tuple[float, float]]) -> float:
-    """Theil and Sen's: the median of the slopes between all pairs."""
-    step = len(points) // SLOPE_POINTS + 1
-    chosen = points[::step]
-    slopes = [(y2 - y1) / (x2 - x1) for i, (x1, y1) in enumerate(chosen) for x2, y2 in chosen[i + 1 :] if x2 > x1]
-    return statistics.median(slopes) if slopes else 0.0
-
-
-def growth(life: list[Sample]) -> float | None:
-    """Bytes a minute once a process has found its size; None for a life too short to say."""
-    late = [(each.at_s, float(each.rss)) for each in life if each.at_s - life[0].at_s >= SLOPE_FROM_S]
-    if not late or late[-1][0] - late[0][0] < SLOPE_SPAN_S:
-        return None
-    return slope(late) * 60
-
-
 def check_memory(history: History) -> Verdict:
-    lives: dict[int, list[Sample]] = defaultdict(list)
-    for sample in history.samples:
-        lives[sample.pid].append(sample)
-    wrong, slopes, spreads = [], [], [0]
-    for life in lives.values():
-        first, last = life[0], life[-1]
-        grown = growth(life)
-        if grown is not None:
-            slopes.append(grown)
-            if grown > SLOPE_MAX:
-                wrong.append(f"{last.worker} grows by {grown / 1024:.0f} KiB a minute")
-        for what, before, after in (("threads", first.threads, last.threads),
-                                    ("descriptors", first.fds or 0, last.fds or 0)):
-            spreads.append(after - before)
-            if after - before > SPREAD_MAX:
-                wrong.append(f"{last.worker} has {after} {what}, and had {before}")
+    wrong = [f"{each.worker} grows by {each.per_minute / 1024:.0f} KiB a minute" for each in figures.growths(history)
+             if each.per_minute > SLOPE_MAX]
     peak = max((sample.rss for sample in history.samples), default=0)
     if history.limits.rss is not None and peak > history.limits.rss:
         wrong.append(f"{peak >> 20} MiB resident, {history.limits.rss >> 20} allowed")
-    grown_most = f"{max(slopes) / 1024:.1f} KiB a minute" if slopes else "too short to say"
-    return Verdict("I7", f"{len(history.samples)} samples of {len(lives)} lives, at most {peak >> 20} MiB, growth "
-                         f"{grown_most}, threads or descriptors +{max(spreads)}", wrong)
+    more, at_rest = held_at_rest(history)
+    lives = len({sample.pid for sample in history.samples})
+    return Verdict("I7", f"{len(history.samples)} samples of {lives} lives, at most {peak >> 20} MiB, threads or "
+                         f"descriptors at rest {at_rest:+}", wrong + more)
+
+
+def held_at_rest(history: History) -> tuple[list[str], int]:
+    """Each worker has what it had when all was at rest first. One that has been replaced since is another process of the
+    same program and settings: it has what the one that held most had then."""
+    looks = [sample for sample in history.samples if sample.is_at_rest]
+    first: dict[int, Sample] = {}
+    for each in looks:
+        first.setdefault(each.pid, each)
+    started_s = min((each.at_s for each in looks), default=0.0)
+    wrong, changes = [], []
+    for last in {each.pid: each for each in looks}.values():
+        own = first[last.pid]
+        before = [own] if own is not last else [each for each in looks if each.at_s - started_s <= START_S]
+        for what in ("threads", "fds"):
+            had = [getattr(each, what) for each in before if getattr(each, what) is not None]
+            has = getattr(last, what)
+            if not had or has is None:
+                continue
+            changes.append(has - max(had))
+            if has - max(had) > SPREAD_MAX:
+                wrong.append(f"{last.worker} has {has} {what}, and had {max(had)}")
+        if history.limits.connections is not None and last.upstream > history.limits.connections:
+            wrong.append(f"{last.worker} keeps {last.upstream} connections, {history.limits.connections} allowed")
+    return wrong, max(changes, default=0)
 
 
 # I8
@@ -105,90 +99,16 @@ def check_drains(history: History) -> Verdict:
 # I9
 
 
-def recoveries(history: History) -> dict[str, list[float]]:
-    """For each fault, how long after its end the last reply was made to what had been sent before that end, in s."""
-    made = {reply.source: reply.timestamp_ms for reply in history.replies}
-    in_order = sorted(history.requests, key=lambda request: request.timestamp_ms)
-    sent = [request.timestamp_ms for request in in_order]
-    last = list(accumulate((made.get(request.place, 0) for request in in_order), max, initial=0))
-    found: dict[str, list[float]] = defaultdict(list)
-    for fault in history.faults:
-        last_ms = last[bisect_right(sent, fault.end_ms)]
-        found[fault.kind].append(max(last_ms - fault.end_ms, 0) / 1000)
-    return found
-
-
-def percentile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
-
-
-def is_quiet(history: History, owners: set[str | None], begin_ms: int, end_ms: int) -> bool:
-    """Whether neither Kafka nor one of these workers was hurt meanwhile."""
-    hurt = [fault for fault in history.faults if fault.begin_ms <= end_ms and begin_ms <= fault.end_ms]
-    return all(fault.kind in OF_WORKERS and fault.worker not in owners for fault in hurt)
-
-
-def pauses(history: History) -> list[float]:
-    """For each rebalance the longest wait, in s, for a reply from a partition that stayed where it was."""
-    by_partition: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    sent = {request.place: request.timestamp_ms for request in history.requests}
-    for reply in history.replies:
-        by_partition[reply.source[0]].append((reply.timestamp_ms, sent.get(reply.source, 0)))
-    for replies in by_partition.values():
-        replies.sort()
-    found = []
-    for before, after in zip(history.generations, history.generations[1:]):
-        begin_ms, end_ms = after.time_ms - REBALANCE_MS[0], after.time_ms + REBALANCE_MS[1]
-        longest = 0.0
-        for partition, owner in before.owners.items():
-            stays = after.owners.get(partition) == owner
-            if stays and is_quiet(history, {before.worker_of(partition)}, begin_ms, end_ms):
-                longest = max(longest, longest_wait(by_partition[partition], begin_ms, end_ms))
-        if longest > 0:
-            found.append(longest)
-    return found
-
-
-def longest_wait(replies: list[tuple[int, int]], begin_ms: int, end_ms: int) -> float:
-    """Between two replies, which are in order, less the time in which there was nothing to reply to."""
-    near = replies[max(bisect_left(replies, (begin_ms, 0)) - 1, 0) : bisect_left(replies, (end_ms + 1, 0)) + 1]
-    waits = [made - max(made_before, sent) for (made_before, _), (made, sent) in zip(near, near[1:])]
-    return max(waits, default=0) / 1000
-
-
 def check_liveness(history: History) -> Verdict:
     wrong = []
     took_s = None if history.converged_ms is None else (history.converged_ms - history.healed_ms) / 1000
     if took_s is None or took_s > history.limits.horizon_s:
         wrong.append(f"not all had their replies {history.limits.horizon_s:g} s after the last fault")
     figure = f"all replied to {took_s:.1f} s after the last fault" if took_s is not None else "never all replied to"
-    for kind, times in sorted(recoveries(history).items()):
-        figure += (f"\n      {kind:13} {len(times):3} times, recovered after p50 {percentile(times, 0.5):.2f} s, "
-                   f"p95 {percentile(times, 0.95):.2f} s, max {max(times):.2f} s")
-    waits = pauses(history)
-    if waits:
-        figure += f"\n      {len(waits)} rebalances alone, longest pause of a partition that stayed {max(waits):.2f} s"
     return Verdict("I9", figure, wrong)
 
 
 # I10
-
-
-def commit_times(history: History) -> dict[Place, int]:
-    """When the progress that covers each request was committed first."""
-    offsets: dict[int, list[int]] = defaultdict(list)
-    for request in history.requests:
-        offsets[request.place[0]].append(request.place[1])
-    for each in offsets.values():
-        each.sort(reverse=True)
-    found: dict[Place, int] = {}
-    for commit in history.commits:
-        left = offsets[commit.partition]
-        while left and left[-1] < commit.offset:
-            found.setdefault((commit.partition, left.pop()), commit.time_ms)
-        for offset in commit.finished:
-            found.setdefault((commit.partition, offset), commit.time_ms)
-    return found
 
 
 def takeovers(history: History, request: Request, until_ms: int) -> int:
@@ -230,20 +150,32 @@ def check_calls(history: History) -> Verdict:
     by_text: dict[str, list[Call]] = defaultdict(list)
     for call in history.calls:
         by_text[call["text"]].append(call)
-    committed = commit_times(history)
+    committed = figures.commit_times(history)
     wrong, most = [], 0
     for request in history.requests:
         calls = by_text[request.text]
         if calls:
             most = max(most, len(calls))
             wrong += faults_of_calls(history, request, calls, committed.get(request.place))
+    beyond = len(wrong)
     quiet = [call.get("open", 0) for call in history.calls if call["ms"] > history.healed_ms + LATE_MS]
     peak = max(quiet, default=0)
     if history.limits.in_flight is not None and peak > history.limits.in_flight:
         wrong.append(f"{peak} calls at once, {history.limits.in_flight} allowed")
+    wrong += retries_beyond(history)
     more = len(history.calls) - sum(1 for request in history.requests if by_text[request.text])
     return Verdict("I10", f"{len(history.calls)} calls, {more} more than requests called for, {most} for one request, "
-                          f"{peak} at once in quiet", wrong)
+                          f"{beyond} beyond {history.limits.attempts} x (1 + takeovers), the deadline or the commit, {peak} "
+                          f"at once in quiet; workers told of {history.attempts} attempts, {history.retries} of them "
+                          f"retries ({history.retries / max(history.attempts, 1):.2%})", wrong)
+
+
+def retries_beyond(history: History) -> list[str]:
+    """The workers' own counters: the journal does not say which calls followed a failed one."""
+    times = [request.timestamp_ms for request in history.requests]
+    minutes = (max(times) - min(times)) / 60_000 if times else 0
+    allowed = int(RETRY_SHARE * history.attempts + RETRY_PER_MINUTE * (minutes + 1))
+    return [f"{history.retries} retries, {allowed} allowed"] if history.retries > allowed else []
 
 
 # I12

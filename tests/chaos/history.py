@@ -84,6 +84,8 @@ class Sample:
     rss: int
     threads: int
     fds: int | None  # without connections to the model service; None: not to be read by this user
+    upstream: int = 0  # connections to the model service, idle ones among them
+    is_at_rest: bool = False  # nothing is broken and nothing to be done
 
 
 @dataclass
@@ -92,7 +94,9 @@ class Limits:
 
     attempts: int = 3
     deadline_ms: int = 60_000
+    call_ms: int = 100  # the model service's longest answer
     in_flight: int | None = None  # of all workers together, where nothing is broken; None: not looked at
+    connections: int | None = None  # to the model service, of each worker, idle ones among them; None: not looked at
     rss: int | None = None  # None: not looked at, as under sanitizers
     horizon_s: float = 60.0  # the backlog is gone so long after the last fault
 
@@ -109,6 +113,8 @@ class History:
     transactions: dict[str, str]  # transactional id → state
     calls: list[Call]  # the stand-in's journal
     counted: int = 0  # replies that ended or running workers have told of: a part of all
+    attempts: int = 0  # calls that they have told of, and how many of them followed a failed one
+    retries: int = 0
     calm: tuple[int, int] = (0, 0)  # requests sent while nothing was broken, and what the workers' counters grew by
     partitions: int = PARTITIONS  # of the response topic
 

@@ -25,6 +25,7 @@ ZOMBIE_S = 6.5
 DRAIN_S = 61.0  # as the workers are told
 # Records, dead letters among them; counted after their commit.
 COMMITTED = "messaging_client_sent_messages_total"
+ATTEMPTS, RETRIES = "chat_worker_upstream_attempts_total", "chat_worker_upstream_retries_total"
 
 
 class Starter:
@@ -61,6 +62,8 @@ class Crew:
     workers: list[Worker]
     starter: Starter = field(default_factory=Starter)
     counted: int = 0
+    attempts: int = 0
+    retries: int = 0
     restarts: dict[str, int] = field(default_factory=dict)
     exits: list[Exit] = field(default_factory=list)
     drains: list[Drain] = field(default_factory=list)
@@ -68,6 +71,8 @@ class Crew:
     def note(self, worker: Worker) -> None:
         """Keeps the counters of a life that is about to end."""
         self.counted += int(worker.metric(COMMITTED))
+        self.attempts += int(worker.metric(ATTEMPTS))
+        self.retries += int(worker.metric(RETRIES))
         for reason in ("unanswered", "fenced", "timeout", "fatal", "gap", "twin", "denied"):
             count = int(worker.metric("chat_worker_producer_restarts_total", reason=reason))
             if count > 0:

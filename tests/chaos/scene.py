@@ -103,7 +103,7 @@ class Scene:
         return worker.start()
 
     def look(self) -> None:
-        found = [watch.look(worker, self.ground.upstream) for worker in self.workers.values()]
+        found = [watch.look(worker, self.ground.upstream, is_at_rest=True) for worker in self.workers.values()]
         self.samples += [sample for sample in found if sample is not None]
 
     def ended(self, worker: Worker, cause: str) -> Exit:

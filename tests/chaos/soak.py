@@ -15,6 +15,7 @@ disk for each request; --keep leaves topics and logs where --folder says.
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import random
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 TELL_S = 60.0
 CONVERSATIONS = 500
+SIMULATION = "  I14  is the simulation's: a seed's trace has one hash, whatever compiler built it (scripts/test hash)"
 
 
 def parse() -> argparse.Namespace:
@@ -87,6 +89,7 @@ def break_things(arena: Arena, options: argparse.Namespace) -> History:
     from watch import Watch
 
     watch = Watch([*arena.crew.workers, *arena.guests], arena.upstream)
+    arena.warm_up(watch)
     load = SteadyLoad(arena.site, CONVERSATIONS, options.rate)
     nemesis = ClusterNemesis(options.seed, arena.crew, arena.broker, arena.proxies, arena.guests)
     signal.signal(signal.SIGTERM, lambda *_: nemesis.stop_early())
@@ -101,10 +104,16 @@ def break_things(arena: Arena, options: argparse.Namespace) -> History:
     return arena.judge(sent, nemesis.faults, watch)
 
 
+def note_faults(history: History, path: Path) -> None:
+    """For whoever looks into what was kept."""
+    path.write_text("".join(f"{json.dumps(vars(fault))}\n" for fault in history.faults))
+
+
 def report(options: argparse.Namespace, ground: Arena, history: History) -> list[str]:
     """Prints it, and returns what is wrong."""
     import arena
     import checker
+    import figures
 
     begun = time.monotonic()
     verdicts = checker.check(history)
@@ -115,6 +124,9 @@ def report(options: argparse.Namespace, ground: Arena, history: History) -> list
           f"  lives ended {dict(causes)}\n  producers renewed {ground.crew.restarts}")
     for verdict in verdicts:
         print(f"  {verdict}")
+    print(SIMULATION)
+    for line in figures.lines(history):
+        print(f"  {line}")
     print(f"  audit: {opinion or 'the same'}\n  judged in {time.monotonic() - begun:.0f} s, the checker took at most "
           f"{own_mib()} MiB", flush=True)
     return [str(verdict) for verdict in verdicts if verdict.wrong] + ([opinion] if opinion else [])
@@ -127,6 +139,7 @@ def run(options: argparse.Namespace, folder: Path) -> int:
     with arena(folder, options.brokers, options.workers, options.guests, options.seconds + 3600) as ground:
         tell(f"{options.workers} workers are ready")
         history = break_things(ground, options)
+        note_faults(history, folder / "faults.jsonl")
         wrong = report(options, ground, history) + ground.problems
     for each in wrong:
         tell(f"WRONG: {each}")

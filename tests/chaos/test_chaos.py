@@ -47,7 +47,7 @@ def report(nemesis: Nemesis, verdicts: list[checker.Verdict]) -> str:
 
 def test_chaos_everything_breaks_and_every_request_has_one_reply(ground: Arena, capsys):
     watch = Watch(ground.crew.workers, ground.upstream)
-    watch.look()
+    ground.warm_up(watch)
     load = Load(ground.site, conversations=200, burst=4, is_tolerant=True)
     nemesis = Nemesis(SEED, ground.crew, ground.broker, ground.proxies)
     try:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import checker
-import conduct
+import figures
 import kafka_log
 import msgpack
 import pytest
@@ -61,6 +61,8 @@ def good_history(folder: Path) -> History:
         calls=[{"text": each.text, "model": "m", "ms": 500 + i, "status": 200, "open": 1}
                for i, each in enumerate(requests)],
         counted=10,
+        attempts=10,
+        retries=1,
         calm=(5, 5),
         generations=[Generation(5, 100, {0: "m0", 1: "m1"}, names), Generation(6, 1800, {0: "m0", 1: "m0"}, names)],
         writers={"w0": OURS, "w1": (8, 0)},
@@ -68,9 +70,9 @@ def good_history(folder: Path) -> History:
         faults=[Fault("kill -9", 1000, 1500, "w1")],
         exits=[Exit("w1", -9, "kill -9"), Exit("w0", 0, "end")],
         drains=[Drain("w0", 1.0, 61.0, 0)],
-        samples=[sample(1, second) for second in range(0, 2400, 10)],
+        samples=[replace(sample(1, second), is_at_rest=second in (0, 2390)) for second in range(0, 2400, 10)],
         sinks=[log],
-        limits=Limits(attempts=3, deadline_ms=10_000, in_flight=2, rss=100 << 20, horizon_s=30.0),
+        limits=Limits(attempts=3, deadline_ms=10_000, in_flight=2, connections=3, rss=100 << 20, horizon_s=30.0),
         healed_ms=2000,
         converged_ms=3000,
     )
@@ -195,6 +197,14 @@ def threads_leak(history: History) -> None:
     history.samples[-1].threads = 50
 
 
+def replaced_worker_holds_more(history: History) -> None:
+    history.samples.append(replace(sample(2, 2395, fds=60), worker="w1", is_at_rest=True))
+
+
+def too_many_connections(history: History) -> None:
+    history.samples[-1].upstream = 4
+
+
 def drain_is_late(history: History) -> None:
     history.drains[0].took_s = 62.0
 
@@ -244,6 +254,10 @@ def too_many_at_once(history: History) -> None:
     history.calls[-1]["open"] = 3
 
 
+def too_many_retries(history: History) -> None:
+    history.retries = 5
+
+
 def fenced_one_writes(history: History) -> None:
     history.reply_writers[1].append((9, 0))
 
@@ -291,6 +305,8 @@ PLANTED: dict[Callable[[History], None], set[str]] = {
     memory_is_large: {"I7"},
     descriptors_leak: {"I7"},
     threads_leak: {"I7"},
+    replaced_worker_holds_more: {"I7"},
+    too_many_connections: {"I7"},
     drain_is_late: {"I8"},
     drain_fails: {"I8"},
     member_stays: {"I8"},
@@ -301,6 +317,7 @@ PLANTED: dict[Callable[[History], None], set[str]] = {
     finished_call_again: {"I10"},
     refused_account_again: {"I10"},
     too_many_at_once: {"I10"},
+    too_many_retries: {"I10"},
     held_back: {"I11"},
     still_ongoing: {"I11"},
     fenced_one_writes: {"I12"},
@@ -345,13 +362,59 @@ def test_checker_excuses_calls_of_one_who_could_not_know(tmp_path):
 def test_checker_says_how_long_a_partition_that_stayed_had_to_wait(tmp_path):
     history = good_history(tmp_path)
     history.replies[6].timestamp_ms += 700
-    assert conduct.pauses(history) == [0.697]
+    assert figures.pauses(history) == [0.697]
+    # A wait that began when Kafka was hurt is not the rebalance's.
+    history.requests = [replace(each, timestamp_ms=each.timestamp_ms - 8000) for each in history.requests]
+    history.faults.append(Fault("cut", -1990, -1990))
+    history.generations[1].time_ms = 6000
+    history.replies[6].timestamp_ms = 5000
+    assert figures.pauses(history) == []
+
+
+def test_checker_counts_descriptors_at_rest_only(tmp_path):
+    history = good_history(tmp_path)
+    history.samples[100].fds = 200
+    history.samples[0].fds, history.samples[-1].fds = None, 500
+    assert broken(history) == set()
+
+
+def test_checker_says_what_a_kill_has_cost(tmp_path):
+    history = good_history(tmp_path)
+    history.limits.call_ms = 50
+    # Text 0 to 9 are called for from 500 on, and committed at 2000 and 3000: all were open when w0 is killed at 556.
+    history.faults = [Fault("kill -9", 556, 600, "w0"), Fault("kill -9", 556, 600, "w1"), Fault("roll", 556, 600, "w0")]
+    again(history, 2, 700)
+    again(history, 9, 700)
+    assert figures.kill_costs(history) == [figures.KillCost(7, 1), figures.KillCost(0, 0)]
+    history.commits[0].time_ms = 520
+    assert figures.kill_costs(history)[0] == figures.KillCost(2, 0)
+
+
+def test_checker_says_which_recovery_was_that_of_one_fault_alone(tmp_path):
+    history = good_history(tmp_path)
+    history.faults = [Fault("cut", 2, 4), Fault("roll", 10_000, 10_100, "w1"), Fault("cut", 13_601, 13_601)]
+    assert [each.is_alone for each in figures.recoveries(history)] == [True, True, True]
+    assert figures.recoveries(history)[0].took_s == 1.0
+    history.faults[2].begin_ms = 13_600
+    assert [each.is_alone for each in figures.recoveries(history)] == [True, False, True]
+    history.faults[2].begin_ms = history.faults[2].end_ms = 11_600
+    assert [each.is_alone for each in figures.recoveries(history)] == [True, False, False]
+    assert any(line.startswith("cut              2 times") for line in figures.lines(history))
+
+
+def test_checker_says_how_the_memory_of_long_lives_grows(tmp_path):
+    history = good_history(tmp_path)
+    history.samples += [sample(2, second, second << 20) for second in range(0, 1100, 10)]
+    for each in history.samples:
+        each.rss += int(each.at_s) << 10
+    assert [(each.worker, each.span_s, round(each.per_minute)) for each in figures.growths(history)] == [
+        ("w0", 1790.0, 60 << 10)]
 
 
 def test_checker_slope_is_not_moved_by_outliers():
     points = [(float(x), 10.0 * x) for x in range(100)]
     points[50] = (50.0, 1e9)
-    assert conduct.slope(points) == 10.0
+    assert figures.slope(points) == 10.0
 
 
 def test_checker_foretells_what_the_stand_in_answers():

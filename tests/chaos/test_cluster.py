@@ -55,6 +55,7 @@ class Storm(ClusterNemesis):
 
 def hurt_and_judge(ground: Arena, nemesis: ClusterNemesis, kinds: set[str], capsys: pytest.CaptureFixture) -> None:
     watch = Watch([*ground.crew.workers, *ground.guests], ground.upstream)
+    ground.warm_up(watch)
     load = SteadyLoad(ground.site, 200, RATE)
     try:
         nemesis.run(AT_MOST_S)

@@ -13,6 +13,7 @@ from history import Drain, Exit, Sample
 from kafka.errors import KafkaError
 
 YOUNG_S = 3.0  # until then a process still opens what it needs
+REST_S = 20.0
 DRAIN_SLACK_S = 5.0  # of a machine that has other things to do
 
 
@@ -20,7 +21,7 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
-def look(worker: Worker, upstream: Standin, age_s: float = 0.0) -> Sample | None:
+def look(worker: Worker, upstream: Standin, age_s: float = 0.0, is_at_rest: bool = False) -> Sample | None:
     """One look at a worker; None when there is nothing to look at, or only a process younger than `age_s`."""
     if worker.process is None or worker.process.poll() is not None:
         return None
@@ -32,13 +33,14 @@ def look(worker: Worker, upstream: Standin, age_s: float = 0.0) -> Sample | None
     except psutil.NoSuchProcess:
         return None
     fds: int | None = None
+    calls: list[object] = []
     try:
         port = urlsplit(upstream.url).port
         calls = [each for each in process.net_connections("tcp") if each.raddr and each.raddr.port == port]
         fds = len(os.listdir(f"/proc/{worker.pid}/fd")) - len(calls)
     except (PermissionError, FileNotFoundError, psutil.Error):
         pass  # a process that cannot be dumped shows its descriptors to root only
-    return Sample(worker.name, worker.pid, time.monotonic(), memory, threads, fds)
+    return Sample(worker.name, worker.pid, time.monotonic(), memory, threads, fds, len(calls), is_at_rest)
 
 
 class Watch:
@@ -58,6 +60,19 @@ class Watch:
     def look(self) -> None:
         found = [look(worker, self.upstream, YOUNG_S) for worker in self.workers]
         self.samples += [sample for sample in found if sample is not None]
+
+    def look_at_rest(self) -> None:
+        """Once no worker holds more than when it was called first, or when that takes too long: connections to brokers go
+        some time after what they were opened for."""
+        held = [sample.fds for sample in self.samples if sample.is_at_rest and sample.fds is not None]
+        end = time.monotonic() + REST_S
+        while True:
+            found = [look(worker, self.upstream, is_at_rest=True) for worker in self.workers]
+            there = [sample for sample in found if sample is not None]
+            if not held or all((each.fds or 0) <= max(held) for each in there) or time.monotonic() > end:
+                break
+            time.sleep(self.period_s)
+        self.samples += there
 
     def stop(self) -> list[Sample]:
         self._is_stopping.set()
