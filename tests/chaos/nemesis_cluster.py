@@ -1,6 +1,7 @@
 """What breaks a cluster: its brokers, one and all; the ways to them; and members of the group that come and go.
 
-Three lanes run side by side, for workers, brokers and the network. The first worker is never killed, frozen or asked
+Three lanes run side by side, for workers, brokers and the network; some faults have all to themselves, so that it can be
+said how long those take alone. The first worker is never killed, frozen or asked
 to end, so that there is one whose memory can be watched for as long as the run lasts. Between two faults of brokers all
 replicas have to be in sync again: what two dead brokers in a row forget is not the workers' fault.
 """
@@ -10,8 +11,11 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from figures import ALONE_MS
 from frame_proxy import ANY, HOLD, REQUEST, RESPONSE, FrameProxy, Rule
 from harness import Broker, Worker
 from kafka_cluster import Cluster
@@ -22,6 +26,9 @@ TOGGLE_S = 0.5
 STORM_S = 10.0
 IN_SYNC_S = 120.0  # on a machine that has other things to do
 FOR_EVER = 1 << 30
+# Of a kind the first that has all to itself, and how many later the next; faults of brokers are rare.
+ALONE_FIRST, ALONE_EVERY, ALONE_EVERY_BROKER = 2, 15, 4
+ALONE_SLACK_S = 0.2
 
 Action = Callable[[random.Random], object]
 
@@ -75,6 +82,40 @@ class Guests:
             self._note_end(guest)
 
 
+class Gate:
+    """Through it faults of several lanes go side by side, and from time to time one alone."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._count = 0
+        self.is_taken = False  # or about to be
+
+    @contextmanager
+    def beside_others(self) -> Iterator[None]:
+        with self._condition:
+            self._condition.wait_for(lambda: not self.is_taken)
+            self._count += 1
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._count -= 1
+                self._condition.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with self._condition:
+            self._condition.wait_for(lambda: not self.is_taken)
+            self.is_taken = True
+            self._condition.wait_for(lambda: self._count == 0)
+        try:
+            yield
+        finally:
+            with self._condition:
+                self.is_taken = False
+                self._condition.notify_all()
+
+
 def storm(guests: Guests, chance: random.Random, seconds: float = STORM_S) -> None:
     """Every half second one joins or leaves; at the end all have left."""
     end = time.monotonic() + seconds
@@ -88,6 +129,7 @@ class ClusterNemesis(Nemesis):
     def __init__(self, seed: int, crew: Crew, broker: Broker | Cluster, proxies: list[FrameProxy],
                  guests: list[Worker]) -> None:
         self.guests = Guests(crew, guests)
+        self._gate, self._counts = Gate(), Counter[str]()
         self.cluster = broker
         self.brokers: list[Broker] = broker.brokers if isinstance(broker, Cluster) else [broker]
         super().__init__(seed, crew, broker, proxies)
@@ -99,6 +141,23 @@ class ClusterNemesis(Nemesis):
     def _lanes(self) -> tuple[Callable[[random.Random], None], ...]:
         return self._hurt_workers, self._hurt_brokers, self._hurt_network
 
+    def _hurt(self, kind: str, action: Callable[[], object], worker: str = "") -> None:
+        """Every so many of a kind nothing else is broken, and long enough before and after it for a look at it alone."""
+        every = ALONE_EVERY_BROKER if kind.startswith(("broker", "minority")) else ALONE_EVERY
+        self._counts[kind] += 1
+        if self._counts[kind] % every != ALONE_FIRST:
+            with self._gate.beside_others():
+                self._do_unless_over(kind, action, worker)
+            return
+        with self._gate.alone():
+            self._is_stopping.wait(ALONE_MS[0] / 1000 + ALONE_SLACK_S)
+            self._do_unless_over(kind, action, worker)
+            self._is_stopping.wait(ALONE_MS[1] / 1000 + ALONE_SLACK_S)
+
+    def _do_unless_over(self, kind: str, action: Callable[[], object], worker: str) -> None:
+        if not self._is_stopping.is_set():
+            self._do(kind, action, worker)
+
     # Workers
 
     def _rest(self, chance: random.Random, at_most_s: float) -> bool:
@@ -106,23 +165,23 @@ class ClusterNemesis(Nemesis):
         return not self._is_stopping.wait(chance.uniform(0, at_most_s))
 
     def _hurt_workers(self, chance: random.Random) -> None:
-        if not self._rest(chance, 8):
+        if not self._rest(chance, 4):
             return
         kind = chance.choices(["worker", "guest", "storm"], [20, 4, 1])[0]
         if kind == "worker":
             self._hurt_one(chance)
         elif kind == "guest":
             guest = chance.choice(self.guests.workers)
-            self._do("leave" if self.guests.is_there(guest) else "join", lambda: self.guests.toggle(guest), guest.name)
+            self._hurt("leave" if self.guests.is_there(guest) else "join", lambda: self.guests.toggle(guest), guest.name)
         else:
-            self._do("storm", lambda: storm(self.guests, chance))
+            self._hurt("storm", lambda: storm(self.guests, chance))
 
     def _hurt_one(self, chance: random.Random) -> None:
         worker = chance.choice(self.crew.workers[1:])
         self.crew.must_live(worker)
         kind, action = chance.choices(
             [("kill -9", self.crew.kill), ("zombie", self.crew.freeze), ("roll", self.crew.roll)], [10, 2, 2])[0]
-        self._do(kind, lambda: action(worker, chance), worker.name)
+        self._hurt(kind, lambda: action(worker, chance), worker.name)
 
     # Brokers
 
@@ -134,7 +193,7 @@ class ClusterNemesis(Nemesis):
         if len(self.brokers) > 1:
             kinds += [("brokers rolled", self._roll_all, 1), ("minority left", self._leave_minority, 1)]
         kind, action, _ = chance.choices(kinds, [weight for _, _, weight in kinds])[0]
-        self._do(kind, lambda: action(chance))
+        self._hurt(kind, lambda: action(chance))
         self.wait_in_sync()
 
     def wait_in_sync(self) -> None:
@@ -189,7 +248,7 @@ class ClusterNemesis(Nemesis):
         kind, action = chance.choices(
             [("cut", self._cut), ("frame", self._meddle), ("stall", self._stall), ("unreachable", self._refuse)],
             [4, 8, 3, 1])[0]
-        self._do(kind, lambda: action(chance))
+        self._hurt(kind, lambda: action(chance))
 
     def _stall(self, chance: random.Random) -> None:
         """Between the workers and one broker, everything in one direction is held."""

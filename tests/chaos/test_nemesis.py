@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 from harness import Worker, until
 from nemesis import Crew
-from nemesis_cluster import Guests
+from nemesis_cluster import Gate, Guests
 
 
 class Visitor(Worker):
@@ -60,3 +61,30 @@ def test_guests_end_that_nobody_asked_for_is_nobodys(guests):
     guests.disperse()
     assert [(each.cause, each.code) for each in guests.crew.exits] == [("", -9), ("leave", 0)]
     assert len(guests.crew.drains) == 1
+
+
+def test_gate_one_that_is_alone_waits_for_others_and_they_for_it():
+    gate, log, may_end = Gate(), [], threading.Event()
+
+    def alone() -> None:
+        with gate.alone():
+            log.append("alone")
+            may_end.wait()
+            log.append("over")
+
+    def beside() -> None:
+        with gate.beside_others():
+            log.append("beside")
+
+    with gate.beside_others():
+        first = threading.Thread(target=alone)
+        first.start()
+        until("it has asked", lambda: gate.is_taken)
+        second = threading.Thread(target=beside)
+        second.start()
+        assert log == []
+    until("it is alone", lambda: log == ["alone"])
+    may_end.set()
+    first.join()
+    second.join()
+    assert log == ["alone", "over", "beside"]
