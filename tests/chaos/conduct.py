@@ -4,8 +4,9 @@
     I7   memory, descriptors and threads come back to where they were; memory does not grow over long runs
     I8   SIGTERM: exit code 0 in time, and the group has no member left
     I9   after the last fault every request has its reply within the horizon
-    I10  attempts are bounded: a chat's number, its deadline, a refused account, the workers' bound on calls at once; and
-         no call is made for what has a committed reply, unless by one who could not know: who was frozen, or cut off
+    I10  attempts are bounded: a chat's number, its deadline, a refused account, the workers' bound on calls at once,
+         the share of retries; and no call is made for what has a committed reply, unless by one who could not know: who
+         was frozen, or cut off
     I12  zombies are silent: no progress is committed by one who was fenced, or of a partition that is another one's
     I15  nobody ends by himself
 
@@ -53,7 +54,7 @@ def check_memory(history: History) -> Verdict:
     if history.limits.rss is not None and peak > history.limits.rss:
         wrong.append(f"{peak >> 20} MiB resident, {history.limits.rss >> 20} allowed")
     more, at_rest = held_at_rest(history)
-    lives = len({sample.pid for sample in history.samples})
+    lives = len(figures.lives_of(history))
     return Verdict("I7", f"{len(history.samples)} samples of {lives} lives, at most {peak >> 20} MiB, threads or "
                          f"descriptors at rest {at_rest:+}", wrong + more)
 
@@ -62,13 +63,13 @@ def held_at_rest(history: History) -> tuple[list[str], int]:
     """Each worker has what it had when all was at rest first. One that has been replaced since is another process of the
     same program and settings: it has what the one that held most had then."""
     looks = [sample for sample in history.samples if sample.is_at_rest]
-    first: dict[int, Sample] = {}
+    first: dict[tuple[str, int], Sample] = {}
     for each in looks:
-        first.setdefault(each.pid, each)
+        first.setdefault((each.worker, each.pid), each)
     started_s = min((each.at_s for each in looks), default=0.0)
     wrong, changes = [], []
-    for last in {each.pid: each for each in looks}.values():
-        own = first[last.pid]
+    for last in {(each.worker, each.pid): each for each in looks}.values():
+        own = first[last.worker, last.pid]
         before = [own] if own is not last else [each for each in looks if each.at_s - started_s <= START_S]
         for what in ("threads", "fds"):
             had = [getattr(each, what) for each in before if getattr(each, what) is not None]

@@ -54,10 +54,10 @@ class Growth:
     per_minute: float  # bytes
 
 
-def lives_of(history: History) -> dict[int, list[Sample]]:
-    lives: dict[int, list[Sample]] = defaultdict(list)
+def lives_of(history: History) -> dict[tuple[str, int], list[Sample]]:
+    lives: dict[tuple[str, int], list[Sample]] = defaultdict(list)
     for sample in history.samples:
-        lives[sample.pid].append(sample)
+        lives[sample.worker, sample.pid].append(sample)
     return lives
 
 

@@ -9,6 +9,7 @@ replicas have to be in sync again: what two dead brokers in a row forget is not 
 from __future__ import annotations
 
 import random
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -39,8 +40,7 @@ class Guests:
     def __init__(self, crew: Crew, workers: list[Worker]) -> None:
         self.crew, self.workers = crew, workers
         self._leaving: dict[str, threading.Thread] = {}
-        self._asked: set[int] = set()  # process ids of those who were asked to end
-        self._noted: set[int] = set()  # … and of those who ended unasked
+        self._done: set[subprocess.Popen[bytes]] = set()  # whose end is noted, or will be by their thread
 
     def is_there(self, guest: Worker) -> bool:
         return guest.process is not None and guest.process.poll() is None
@@ -61,13 +61,14 @@ class Guests:
 
     def _note_end(self, guest: Worker) -> None:
         """Of one that has ended though nobody asked for it."""
-        if guest.process is not None and not self.is_there(guest) and guest.pid not in self._asked | self._noted:
-            self._noted.add(guest.pid)
+        if guest.process is not None and not self.is_there(guest) and guest.process not in self._done:
+            self._done.add(guest.process)
             self.crew.exits.append(end_of(guest, ""))
 
     def _ask_to_leave(self, guest: Worker) -> None:
+        assert guest.process is not None
         self.crew.note(guest)
-        self._asked.add(guest.pid)
+        self._done.add(guest.process)
         self._leaving[guest.name] = threading.Thread(target=self.crew.leave, args=(guest, "leave"), daemon=True)
         self._leaving[guest.name].start()
 
