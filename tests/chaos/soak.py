@@ -4,9 +4,10 @@
     cmake --preset release && ninja -C build/release
     .cache/venv/bin/python tests/chaos/soak.py --seconds 3600 --rate 150
 
-Tells once a minute how far it is; ends with the report: which faults, how long until all of before had its reply after
-each kind (p50, p95, max), what became of memory, and the invariants I1 to I15 (checker.py, conduct.py). SIGTERM ends it
-early, with a judgement of what was. Exit code 0: all invariants hold; 1: not.
+Tells once a minute how far it is; ends with the report: which faults, the invariants I1 to I15 (checker.py, conduct.py),
+and the figures of figures.py: memory of each long life, calls that kills have lost, how long until all of before had its
+reply after each kind of fault, among others and alone, and how long partitions that stayed were silent in rebalances.
+SIGTERM ends it early, with a judgement of what was. Exit code 0: all invariants hold; 1: not.
 
 --seed repeats what is done in which order, as far as processes repeat anything. Needs some 5 KB of memory and 10 KB of
 disk for each request; --keep leaves topics and logs where --folder says.
