@@ -30,7 +30,9 @@ SLACK_MS = 10
 CONVERGE_S = 30.0 + 2.0 + 4.0
 DEADLINE_MS = 60_000
 IN_FLIGHT = 1000
-SLACK_CONNECTIONS = 24  # as many as one per thread that makes calls, which rounds up, and one that is being closed
+SLACK_CONNECTIONS = 24  # some are being closed
+# libcurl has two for itself in each handle, and a handle is made for every 64 calls at once.
+HANDLES = 2 * (IN_FLIGHT // 64 + 1)
 RSS_MAX = 256 << 20
 WORKER = {"chat__deadline_ms": DEADLINE_MS, "worker__drain_ms": 61_000, "worker__max_in_flight": IN_FLIGHT,
           "kafka__producer_properties": ["transaction.timeout.ms=4000"]}
@@ -170,7 +172,7 @@ class Arena:
         history.members_left = members_left
         everyone = [*self.crew.workers, *self.guests]
         history.limits = Limits(deadline_ms=DEADLINE_MS, in_flight=len(everyone) * IN_FLIGHT, horizon_s=CONVERGE_S,
-                                connections=IN_FLIGHT + SLACK_CONNECTIONS,
+                                connections=IN_FLIGHT + SLACK_CONNECTIONS, handles=HANDLES,
                                 call_ms=LATENCY_MS + JITTER_MS + SLACK_MS, rss=None if is_sanitized() else RSS_MAX)
         logs = [worker.log for worker in everyone if worker.log.exists()] + [broker.log for broker in brokers]
         history.sinks = logs + sorted(self.broker.data.glob(f"{self.site.name}*/*.log"))

@@ -71,13 +71,13 @@ def held_at_rest(history: History) -> tuple[list[str], int]:
     for last in {(each.worker, each.pid): each for each in looks}.values():
         own = first[last.worker, last.pid]
         before = [own] if own is not last else [each for each in looks if each.at_s - started_s <= START_S]
-        for what in ("threads", "fds"):
+        for what, more_max in (("threads", SPREAD_MAX), ("fds", SPREAD_MAX + history.limits.handles)):
             had = [getattr(each, what) for each in before if getattr(each, what) is not None]
             has = getattr(last, what)
             if not had or has is None:
                 continue
             changes.append(has - max(had))
-            if has - max(had) > SPREAD_MAX:
+            if has - max(had) > more_max:
                 wrong.append(f"{last.worker} has {has} {what}, and had {max(had)}")
         if history.limits.connections is not None and last.upstream > history.limits.connections:
             wrong.append(f"{last.worker} keeps {last.upstream} connections, {history.limits.connections} allowed")

@@ -36,6 +36,12 @@ def spread(values: list[float], form: str) -> str:
     return f"p50 {p50}, p95 {p95}, max {most}"
 
 
+def is_alone(history: History, fault: Fault) -> bool:
+    begin_ms, end_ms = fault.begin_ms - ALONE_MS[0], fault.end_ms + ALONE_MS[1]
+    return not any(other is not fault and other.begin_ms <= end_ms and begin_ms <= other.end_ms
+                   for other in history.faults)
+
+
 # Memory, descriptors, threads
 
 
@@ -119,6 +125,7 @@ def commit_times(history: History) -> dict[Place, int]:
 class KillCost:
     finished: int  # calls that were over, of requests whose reply was not committed
     repeated: int  # of those requests, how many were called for again
+    is_alone: bool
 
 
 def owned_since(history: History, worker: str, at_ms: int) -> dict[int, int]:
@@ -149,24 +156,22 @@ def kill_costs(history: History) -> list[KillCost]:
         over = bisect_right(times, fault.begin_ms - history.limits.call_ms)
         own = {place for ms, place in calls[first:over] if place[0] in owned and ms >= owned[place[0]]}
         open_ones = {place for place in own if committed.get(place, fault.begin_ms + 1) > fault.begin_ms}
-        found.append(KillCost(len(open_ones), sum(1 for place in open_ones if last[place] > fault.begin_ms)))
+        repeated = sum(1 for place in open_ones if last[place] > fault.begin_ms)
+        found.append(KillCost(len(open_ones), repeated, is_alone(history, fault)))
     return found
 
 
 def kill_lines(history: History) -> list[str]:
     costs = kill_costs(history)
-    finished, repeated = [float(each.finished) for each in costs], [float(each.repeated) for each in costs]
-    return [f"{len(costs)} kills: calls finished since the last commit {spread(finished, '%.0f')}; of them made again "
-            f"{spread(repeated, '%.0f')}"]
+    lines = []
+    for name, those in (("kills", costs), ("kills alone", [each for each in costs if each.is_alone])):
+        finished, repeated = [float(each.finished) for each in those], [float(each.repeated) for each in those]
+        lines.append(f"{len(those)} {name}: calls finished since the last commit {spread(finished, '%.0f')}; of them made "
+                     f"again {spread(repeated, '%.0f')}")
+    return lines
 
 
 # Recovery
-
-
-def is_alone(history: History, fault: Fault) -> bool:
-    begin_ms, end_ms = fault.begin_ms - ALONE_MS[0], fault.end_ms + ALONE_MS[1]
-    return not any(other is not fault and other.begin_ms <= end_ms and begin_ms <= other.end_ms
-                   for other in history.faults)
 
 
 @dataclass

@@ -97,6 +97,7 @@ class Limits:
     call_ms: int = 100  # the model service's longest answer
     in_flight: int | None = None  # of all workers together, where nothing is broken; None: not looked at
     connections: int | None = None  # to the model service, of each worker, idle ones among them; None: not looked at
+    handles: int = 0  # descriptors that a worker opens when it makes more calls at once, beside connections, and keeps
     rss: int | None = None  # None: not looked at, as under sanitizers
     horizon_s: float = 60.0  # the backlog is gone so long after the last fault
 

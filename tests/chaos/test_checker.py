@@ -378,6 +378,15 @@ def test_checker_counts_descriptors_at_rest_only(tmp_path):
     assert broken(history) == set()
 
 
+def test_checker_allows_for_handles_that_more_calls_at_once_need(tmp_path):
+    history = good_history(tmp_path)
+    history.limits.handles = 10
+    history.samples[-1].fds = 30 + 24 + 10
+    assert broken(history) == set()
+    history.samples[-1].fds += 1
+    assert broken(history) == {"I7"}
+
+
 def test_checker_says_what_a_kill_has_cost(tmp_path):
     history = good_history(tmp_path)
     history.limits.call_ms = 50
@@ -385,9 +394,11 @@ def test_checker_says_what_a_kill_has_cost(tmp_path):
     history.faults = [Fault("kill -9", 556, 600, "w0"), Fault("kill -9", 556, 600, "w1"), Fault("roll", 556, 600, "w0")]
     again(history, 2, 700)
     again(history, 9, 700)
-    assert figures.kill_costs(history) == [figures.KillCost(7, 1), figures.KillCost(0, 0)]
+    assert figures.kill_costs(history) == [figures.KillCost(7, 1, False), figures.KillCost(0, 0, False)]
     history.commits[0].time_ms = 520
-    assert figures.kill_costs(history)[0] == figures.KillCost(2, 0)
+    assert figures.kill_costs(history)[0] == figures.KillCost(2, 0, False)
+    del history.faults[1:]
+    assert figures.kill_costs(history) == [figures.KillCost(2, 0, True)]
 
 
 def test_checker_says_which_recovery_was_that_of_one_fault_alone(tmp_path):
