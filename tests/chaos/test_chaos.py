@@ -16,11 +16,12 @@ import pytest
 from arena import Arena, Follower, make_workers, second_opinion
 from chaos_size import SEED, is_short
 from nemesis import Crew, Nemesis
-from stage import Load
+from stage import SteadyLoad
 from watch import Watch
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "25" if is_short() else "120"))
 WORKERS = 3
+RATE = 150.0
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def report(nemesis: Nemesis, verdicts: list[checker.Verdict]) -> str:
 def test_chaos_everything_breaks_and_every_request_has_one_reply(ground: Arena, capsys):
     watch = Watch(ground.crew.workers, ground.upstream)
     ground.warm_up(watch)
-    load = Load(ground.site, conversations=200, burst=4, is_tolerant=True)
+    load = SteadyLoad(ground.site, 200, RATE)
     nemesis = Nemesis(SEED, ground.crew, ground.broker, ground.proxies)
     try:
         nemesis.run(SECONDS)
