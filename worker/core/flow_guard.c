@@ -67,7 +67,8 @@ static int64_t open_from(struct flow *flow, const struct job *job, size_t model,
 	return has_time(flow, job, number, from_ms, now) ? from_ms : INT64_MAX;
 }
 
-/* The one of the job's models from `from` on that may be called first, in their order when several may; model_count = none. */
+/* The one of the job's models from `from` on that may be called first, in their order when several may; model_count = none.
+ * Those behind one that is open now are not looked at. */
 static size_t first_open(
 	struct flow *flow, const struct job *job, size_t from, struct instant now, int64_t *out_from_ms)
 {
@@ -80,6 +81,7 @@ static size_t first_open(
 		if (from_ms >= *out_from_ms) continue;
 		first = model;
 		*out_from_ms = from_ms;
+		if (from_ms == now.mono_ms) break;
 	}
 	return first;
 }
@@ -190,8 +192,9 @@ size_t flow_guard_second_choice(struct flow *flow, const struct job *job, struct
 {
 	ASSERT(job->retry.attempts > 0);
 	ASSERT(job->retry.model < job->retry.model_count);
-	for (size_t model = job->retry.model + 1; model < job->retry.model_count; model++)
-		if (open_from(flow, job, model, now) <= now.mono_ms) return model;
+	int64_t from_ms;
+	size_t model = first_open(flow, job, job->retry.model + 1, now, &from_ms);
+	if (from_ms <= now.mono_ms) return model;
 	return open_from(flow, job, job->retry.model, now) <= now.mono_ms ? job->retry.model : job->retry.model_count;
 }
 
