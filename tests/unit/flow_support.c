@@ -1,6 +1,7 @@
 /* What the tests of the flow share: see the header. */
 #include "tests/unit/flow_support.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,11 +179,16 @@ void support_start(struct support *support)
 	assert_non_null(support->flow);
 }
 
+void support_begin(struct support *support)
+{
+	support_start(support);
+	assert_int_equal(support_assign(support, 0, -1, BYTES_NONE), 0);
+}
+
 void support_open(struct support *support)
 {
 	support_init(support);
-	support_start(support);
-	assert_int_equal(support_assign(support, 0, -1, BYTES_NONE), 0);
+	support_begin(support);
 }
 
 void support_close(struct support *support)
@@ -244,6 +250,17 @@ void support_take_bad(struct support *support, int32_t partition, int64_t offset
 	support_take(support, &source);
 }
 
+void support_take_now(struct support *support, int64_t offset)
+{
+	char key[24];
+	snprintf(key, sizeof(key), "k%d", (int)offset);
+	struct record source = support_record();
+	source.offset = offset;
+	source.key = bytes_of(key);
+	source.timestamp_ms = support->now.wall_ms;
+	support_take(support, &source);
+}
+
 void support_take_json(struct support *support, const char *json)
 {
 	struct record source = support_record();
@@ -258,6 +275,20 @@ struct call *support_call(struct support *support)
 	assert_non_null(call);
 	call->started_ms = support->now.mono_ms;
 	call->requests_sent = 1;
+	return call;
+}
+
+void support_assert_model(const struct call *call, const char *model)
+{
+	char text[100];
+	snprintf(text, sizeof(text), "{\"model\":\"%s\",", model);
+	if (!bytes_starts_with(buffer_bytes(&call->body), bytes_of(text))) fail_msg("not for %s", model);
+}
+
+struct call *support_call_of(struct support *support, const char *model)
+{
+	struct call *call = support_call(support);
+	support_assert_model(call, model);
 	return call;
 }
 
@@ -283,6 +314,11 @@ void support_answer(struct support *support, struct call *call)
 		.completion_tokens = -1,
 	};
 	flow_call_done(support->flow, call, support->now);
+}
+
+void support_answer_of(struct support *support, const char *model)
+{
+	support_answer(support, support_call_of(support, model));
 }
 
 void support_fail_as(struct support *support, struct call *call, struct failure failure)

@@ -2,7 +2,7 @@
  * two hand-overs (calls and batches) carried by hand, and an account of what the flow told.
  *
  * A test begins with support_open() (partition 0, read from offset 0), or with support_init(), its changes to
- * `options`, and support_start(). It ends with support_close(). Failures end the test where they happen. */
+ * `options`, and support_begin() or support_start(). It ends with support_close(). Failures end the test where they happen. */
 #ifndef TESTS_UNIT_FLOW_SUPPORT_H
 #define TESTS_UNIT_FLOW_SUPPORT_H
 
@@ -20,6 +20,10 @@ enum {
 /* When the clocks begin. */
 #define SUPPORT_MONO_MS INT64_C(1000000)
 #define SUPPORT_WALL_MS INT64_C(1700000000000)
+
+/* JSON of a chat with these fields, each with a comma behind it. */
+#define SUPPORT_CHAT_WITH(fields) \
+	"{\"request_id\":\"r\"," fields "\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}"
 
 struct support {
 	struct flow_options options;
@@ -49,6 +53,8 @@ struct support {
 
 void support_init(struct support *support);
 void support_start(struct support *support);
+/* Starts, and assigns partition 0, read from offset 0. */
+void support_begin(struct support *support);
 void support_open(struct support *support);
 void support_close(struct support *support);
 
@@ -63,14 +69,21 @@ struct record support_record(void);
 void support_take(struct support *support, const struct record *source);
 void support_take_chat(struct support *support, int32_t partition, int64_t offset, const char *conversation);
 void support_take_bad(struct support *support, int32_t partition, int64_t offset, const char *conversation);
+/* A chat of now at partition 0, in a conversation of its own. */
+void support_take_now(struct support *support, int64_t offset);
 /* Partition 0, offset 0. */
 void support_take_json(struct support *support, const char *json);
 
-/* The next call; there must be one / none. */
+/* The call is for this model. */
+void support_assert_model(const struct call *call, const char *model);
+/* The next call; there must be one (for this model) / none. */
 struct call *support_call(struct support *support);
+struct call *support_call_of(struct support *support, const char *model);
 void support_no_call(struct support *support);
 /* Ends a call now, one HTTP request having been sent when it was handed over. */
 void support_answer(struct support *support, struct call *call);
+/* The next call, which must be for this model. */
+void support_answer_of(struct support *support, const char *model);
 void support_fail(struct support *support, struct call *call, enum reason reason, enum failure_action action);
 void support_fail_as(struct support *support, struct call *call, struct failure failure);
 void support_fail_wait(struct support *support, struct call *call, int64_t retry_after_ms);

@@ -11,8 +11,7 @@ static inline void open_park(struct support *support)
 {
 	support_init(support);
 	support->options.park = (struct park_options){ .keep_ms = KEEP_MS, .bytes_max = 1 << 20 };
-	support_start(support);
-	assert_int_equal(support_assign(support, 0, -1, BYTES_NONE), 0);
+	support_begin(support);
 }
 
 static inline void give_up(struct support *support, int32_t partition)

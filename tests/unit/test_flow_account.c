@@ -66,8 +66,7 @@ static void flow_account_refusal_answers_those_who_wait(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.in_flight_max = 3;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	static const char *const conversations[] = { "a", "b", "c", "d", "e" };
 	for (int64_t offset = 0; offset < 5; offset++)
 		support_take_chat(&support, 0, offset, conversations[offset]);
@@ -184,8 +183,7 @@ static void flow_account_refusals_open_no_breaker(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.breaker.min_calls = 2;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	static const char *const conversations[] = { "a", "b", "c", "d" };
 	struct call *calls[4];
 	for (int i = 0; i < 4; i++) {

@@ -66,8 +66,7 @@ static void flow_batch_replies_are_bounded(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.batch_replies_max = 2;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	for (int64_t offset = 0; offset < 5; offset++)
 		support_take_bad(&support, 0, offset, "c");
 	static const size_t items[] = { 4, 4, 2 }; /* each with its dead letter */
@@ -93,8 +92,7 @@ static size_t taken_within(size_t bytes_max, size_t *out_size)
 	struct support support;
 	support_init(&support);
 	support.options.batch_bytes_max = bytes_max;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	for (int64_t offset = 0; offset < 3; offset++)
 		support_chat_done(&support, 0, offset, "c");
 	struct batch *batch = support_batch(&support);
@@ -381,8 +379,7 @@ static void flow_batch_reply_too_large_has_a_dead_letter_when_fallbacks_do(void 
 	struct support support;
 	support_init(&support);
 	support.options.dead_letter_on_fallback = true;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_chat_done(&support, 0, 0, "c");
 	struct batch *batch = after_fault(&support, 0, BATCH_ITEM_TOO_LARGE);
 	assert_int_equal(batch->item_count, 2);
@@ -399,8 +396,7 @@ static void flow_batch_reply_topic_that_is_missing_becomes_the_default(void **st
 	support_init(&support);
 	support.options.reply_topics = &topic;
 	support.options.reply_topic_count = 1;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	struct record source = support_record();
 	struct record_header header = { BYTES_LITERAL("reply-to"), BYTES_LITERAL("gone") };
 	source.headers = (struct record_headers){ &header, 1 };

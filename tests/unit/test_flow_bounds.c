@@ -10,8 +10,7 @@ static void flow_bound_on_waiting_chats_stops_reading(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.waiting_max = 3;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	for (int64_t offset = 0; offset < 3; offset++) {
 		assert_true(flow_wants(support.flow, 0));
 		support_take_chat(&support, 0, offset, "c");
@@ -28,8 +27,7 @@ static void flow_bound_on_unpublished_replies_stops_reading(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.waiting_max = 3;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	for (int64_t offset = 0; offset < 3; offset++)
 		support_chat_done(&support, 0, offset, "c");
 	assert_int_equal(support_gauges(&support).waiting, 0);
@@ -51,8 +49,7 @@ static void flow_bound_on_bytes_stops_reading(void **state)
 
 	support_init(&support);
 	support.options.bytes_max = 2 * bytes;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_chat(&support, 0, 0, "c");
 	assert_true(flow_wants(support.flow, 0));
 	support_take_chat(&support, 0, 1, "c");
@@ -77,8 +74,7 @@ static void flow_bound_on_bytes_counts_calls_until_they_are_back(void **state)
 	/* Room for one chat with its call, or for two chats without. */
 	support_init(&support);
 	support.options.bytes_max = bytes + sizeof(struct call) + 1;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_chat(&support, 0, 0, "c");
 	assert_true(flow_wants(support.flow, 0));
 	struct call *call = support_call(&support);
@@ -95,8 +91,7 @@ static void flow_bound_on_waiting_chats_leaves_room_for_a_quiet_partition(void *
 	struct support support;
 	support_init(&support);
 	support.options.waiting_max = 10;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_assign(&support, 1, -1, BYTES_NONE);
 	int64_t taken = 0;
 	while (flow_wants(support.flow, 0))
@@ -137,8 +132,7 @@ static void flow_bound_on_calls_holds_chats_back(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.in_flight_max = 2;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_chat(&support, 0, 3, "c");
 	support_take_chat(&support, 0, 4, "d");
 	support_take_chat(&support, 0, 5, "e");
@@ -160,8 +154,7 @@ static void flow_bound_on_calls_counts_those_nobody_waits_for(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.in_flight_max = 1;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_chat(&support, 0, 0, "c");
 	struct call *call = support_call(&support);
 	flow_revoke(support.flow, 0, support.now);
@@ -182,8 +175,7 @@ static struct call *fill_window(struct support *support)
 	support->options.bytes_max = SIZE_MAX;
 	support->options.batch_replies_max = LEDGER_WINDOW;
 	support->options.batch_bytes_max = SIZE_MAX;
-	support_start(support);
-	support_assign(support, 0, -1, BYTES_NONE);
+	support_begin(support);
 	support_take_chat(support, 0, 0, "slow");
 	struct call *call = support_call(support);
 	support_take_bad(support, 0, LEDGER_WINDOW - 1, "c");
@@ -268,8 +260,7 @@ static void flow_gauges_count_each_state(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.in_flight_max = 2;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_assign(&support, 1, -1, BYTES_NONE);
 	support_chat_done(&support, 0, 0, "c");
 	support_take_chat(&support, 0, 1, "c");

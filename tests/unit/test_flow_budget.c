@@ -15,8 +15,7 @@ static void open_with(struct support *support, struct retry_budget_options budge
 	support->options.budget = budget;
 	/* Breakers stay out of it. */
 	support->options.breaker.min_calls = 1000000;
-	support_start(support);
-	support_assign(support, 0, -1, BYTES_NONE);
+	support_begin(support);
 }
 
 /* A chat whose every attempt is overloaded; how many it made. */

@@ -3,36 +3,16 @@
 
 #include "tests/unit/flow_support.h"
 
-static void assert_model(const struct call *call, const char *model)
-{
-	char text[100];
-	snprintf(text, sizeof(text), "{\"model\":\"%s\",", model);
-	if (!bytes_starts_with(buffer_bytes(&call->body), bytes_of(text))) fail_msg("not for %s", model);
-}
-
 static void open_with_models(struct support *support, size_t count)
 {
 	support_init(support);
 	support->options.model_count = count;
-	support_start(support);
-	support_assign(support, 0, -1, BYTES_NONE);
-}
-
-/* A chat of now, in a conversation of its own. */
-static void take(struct support *support, int64_t offset)
-{
-	char key[24];
-	snprintf(key, sizeof(key), "k%d", (int)offset);
-	struct record record = support_record();
-	record.offset = offset;
-	record.key = bytes_of(key);
-	record.timestamp_ms = support->now.wall_ms;
-	support_take(support, &record);
+	support_begin(support);
 }
 
 static void ask(struct support *support, int64_t offset, int64_t retry_after_ms)
 {
-	take(support, offset);
+	support_take_now(support, offset);
 	support_fail_wait(support, support_call(support), retry_after_ms);
 }
 
@@ -43,27 +23,19 @@ static void flow_cooling_others_go_to_the_next_model_until_its_time(void **state
 	open_with_models(&support, 2);
 	ask(&support, 0, 60000);
 	assert_int_equal(support.step, RETRY_STEP_NEXT);
-	struct call *call = support_call(&support);
-	assert_model(call, "b/two");
-	support_answer(&support, call);
+	support_answer_of(&support, "b/two");
 	assert_int_equal(support_guard(&support).cooling, 1);
 	assert_int_equal(support_guard(&support).retry_after_ms, 60000);
 	for (int64_t offset = 1; offset < 4; offset++) {
-		take(&support, offset);
-		call = support_call(&support);
-		assert_model(call, "b/two");
-		support_answer(&support, call);
+		support_take_now(&support, offset);
+		support_answer_of(&support, "b/two");
 		support_pass(&support, offset == 3 ? 19999 : 20000);
 	}
-	take(&support, 4);
-	call = support_call(&support);
-	assert_model(call, "b/two");
-	support_answer(&support, call);
+	support_take_now(&support, 4);
+	support_answer_of(&support, "b/two");
 	support_pass(&support, 1);
-	take(&support, 5);
-	call = support_call(&support);
-	assert_model(call, "a/one");
-	support_answer(&support, call);
+	support_take_now(&support, 5);
+	support_answer_of(&support, "a/one");
 	assert_int_equal(support_guard(&support).cooling, 0);
 	support_close(&support);
 }
@@ -75,16 +47,12 @@ static void flow_cooling_the_one_who_was_told_keeps_its_wait(void **state)
 	open_with_models(&support, 2);
 	ask(&support, 0, 2000);
 	assert_int_equal(support.step, RETRY_STEP_AGAIN);
-	take(&support, 1);
-	struct call *call = support_call(&support);
-	assert_model(call, "b/two");
-	support_answer(&support, call);
+	support_take_now(&support, 1);
+	support_answer_of(&support, "b/two");
 	support_pass(&support, 1999);
 	support_no_call(&support);
 	support_pass(&support, 1);
-	call = support_call(&support);
-	assert_model(call, "a/one");
-	support_answer(&support, call);
+	support_answer_of(&support, "a/one");
 	assert_int_equal(support.replies, 2);
 	support_close(&support);
 }
@@ -95,9 +63,9 @@ static void flow_cooling_only_model_is_waited_for_when_it_fits(void **state)
 	struct support support;
 	open_with_models(&support, 1);
 	ask(&support, 0, 3000);
-	take(&support, 1);
+	support_take_now(&support, 1);
 	support_pass(&support, 1000);
-	take(&support, 2);
+	support_take_now(&support, 2);
 	support_no_call(&support);
 	assert_int_equal(support.replies, 0);
 	support_pass(&support, 1999);
@@ -122,7 +90,7 @@ static void flow_cooling_all_models_is_a_fallback_at_once(void **state)
 	assert_int_equal(support.step, RETRY_STEP_END);
 	assert_int_equal(support.replies, 1);
 	support_commit(&support);
-	take(&support, 1);
+	support_take_now(&support, 1);
 	support_no_call(&support);
 	struct chat_client_response reply = support_only_reply(&support);
 	assert_text_equal(reply.outcome, "fallback");
@@ -130,7 +98,7 @@ static void flow_cooling_all_models_is_a_fallback_at_once(void **state)
 	assert_int_equal(reply.attempts, 0);
 	/* As soon as the wait leaves time for an attempt, it is kept. */
 	support_pass(&support, 1);
-	take(&support, 2);
+	support_take_now(&support, 2);
 	assert_int_equal(support.replies, 2);
 	support_pass(&support, 8200);
 	support_answer(&support, support_call(&support));
@@ -145,12 +113,12 @@ static void flow_cooling_first_of_several_to_cool_is_waited_for(void **state)
 	ask(&support, 0, 30000);
 	support_fail_wait(&support, support_call(&support), 4000);
 	assert_int_equal(support_guard(&support).cooling, 2);
-	take(&support, 1);
+	support_take_now(&support, 1);
 	support_no_call(&support);
 	support_pass(&support, 4000);
 	struct call *first = support_call(&support), *second = support_call(&support);
-	assert_model(first, "b/two");
-	assert_model(second, "b/two");
+	support_assert_model(first, "b/two");
+	support_assert_model(second, "b/two");
 	support_answer(&support, first);
 	support_answer(&support, second);
 	support_close(&support);
@@ -161,8 +129,8 @@ static void flow_cooling_longer_wait_counts_whoever_asked_first(void **state)
 	(void)state;
 	struct support support;
 	open_with_models(&support, 1);
-	take(&support, 0);
-	take(&support, 1);
+	support_take_now(&support, 0);
+	support_take_now(&support, 1);
 	struct call *first = support_call(&support), *second = support_call(&support);
 	support_fail_wait(&support, first, 5000);
 	support_fail_wait(&support, second, 1000);
@@ -185,12 +153,11 @@ static void flow_cooling_those_in_line_wait_or_go_on(void **state)
 		support_init(&support);
 		support.options.model_count = models;
 		support.options.in_flight_max = 1;
-		support_start(&support);
-		support_assign(&support, 0, -1, BYTES_NONE);
-		take(&support, 0);
+		support_begin(&support);
+		support_take_now(&support, 0);
 		struct call *call = support_call(&support);
-		take(&support, 1);
-		take(&support, 2);
+		support_take_now(&support, 1);
+		support_take_now(&support, 2);
 		support_fail_wait(&support, call, 2000);
 		if (models == 1) {
 			support_no_call(&support);
@@ -199,9 +166,7 @@ static void flow_cooling_those_in_line_wait_or_go_on(void **state)
 		for (int i = 0; i < 3; i++) {
 			if (models == 1 && i == 0) support_pass(&support, 2000);
 			if (models == 2 && i == 2) support_pass(&support, 2000);
-			call = support_call(&support);
-			assert_model(call, models == 1 || i == 2 ? "a/one" : "b/two");
-			support_answer(&support, call);
+			support_answer_of(&support, models == 1 || i == 2 ? "a/one" : "b/two");
 		}
 		assert_int_equal(support.replies, 3);
 		support_close(&support);
@@ -213,11 +178,11 @@ static void flow_cooling_wait_that_grows_too_long_ends(void **state)
 	(void)state;
 	struct support support;
 	open_with_models(&support, 1);
-	take(&support, 0);
-	take(&support, 1);
+	support_take_now(&support, 0);
+	support_take_now(&support, 1);
 	struct call *first = support_call(&support), *second = support_call(&support);
 	support_fail_wait(&support, first, 2000);
-	take(&support, 2);
+	support_take_now(&support, 2);
 	support_pass(&support, 1000);
 	support_fail_wait(&support, second, 30000);
 	assert_int_equal(support.replies, 1);
@@ -236,24 +201,20 @@ static void flow_cooling_next_model_that_cools_soon_is_waited_for(void **state)
 	(void)state;
 	struct support support;
 	open_with_models(&support, 2);
-	take(&support, 0);
+	support_take_now(&support, 0);
 	struct call *call = support_call(&support);
 	support_fail(&support, call, REASON_OVERLOADED, FAILURE_ACTION_NEXT);
-	call = support_call(&support);
-	assert_model(call, "b/two");
+	call = support_call_of(&support, "b/two");
 	support_fail_wait(&support, call, 1000);
 
-	take(&support, 1);
-	call = support_call(&support);
-	assert_model(call, "a/one");
+	support_take_now(&support, 1);
+	call = support_call_of(&support, "a/one");
 	support_fail(&support, call, REASON_MODEL_UNAVAILABLE, FAILURE_ACTION_NEXT_ONLY);
 	assert_int_equal(support.step, RETRY_STEP_NEXT);
 	support_no_call(&support);
 	support_pass(&support, 1000);
 	for (int i = 0; i < 2; i++) {
-		call = support_call(&support);
-		assert_model(call, "b/two");
-		support_answer(&support, call);
+		support_answer_of(&support, "b/two");
 	}
 	support_close(&support);
 }
@@ -265,22 +226,19 @@ static void flow_cooling_next_model_is_waited_for_when_this_one_is_shut(void **s
 	struct support support;
 	support_init(&support);
 	support.options.breaker.min_calls = 2;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
-	take(&support, 0);
+	support_begin(&support);
+	support_take_now(&support, 0);
 	support_fail(&support, support_call(&support), REASON_OVERLOADED, FAILURE_ACTION_NEXT);
 	support_fail_wait(&support, support_call(&support), 1000);
 
-	take(&support, 1);
+	support_take_now(&support, 1);
 	support_fail(&support, support_call(&support), REASON_UPSTREAM_ERROR, FAILURE_ACTION_SAME_ONCE);
 	assert_int_equal(support.breakers[BREAKER_OPEN], 1);
 	assert_int_equal(support.step, RETRY_STEP_NEXT);
 	support_no_call(&support);
 	support_pass(&support, 1000);
 	for (int i = 0; i < 2; i++) {
-		struct call *call = support_call(&support);
-		assert_model(call, "b/two");
-		support_answer(&support, call);
+		support_answer_of(&support, "b/two");
 	}
 	support_close(&support);
 }
@@ -294,14 +252,10 @@ static void flow_cooling_preferences_of_one_chat_say_nothing_about_others(void *
 				    "{\"role\":\"user\",\"content\":\"Hi\"}]}");
 	support_fail_wait(&support, support_call(&support), 60000);
 	assert_int_equal(support.step, RETRY_STEP_NEXT);
-	struct call *call = support_call(&support);
-	assert_model(call, "b/two");
-	support_answer(&support, call);
+	support_answer_of(&support, "b/two");
 	assert_int_equal(support_guard(&support).cooling, 0);
-	take(&support, 1);
-	call = support_call(&support);
-	assert_model(call, "a/one");
-	support_answer(&support, call);
+	support_take_now(&support, 1);
+	support_answer_of(&support, "a/one");
 	support_close(&support);
 }
 
@@ -313,10 +267,10 @@ static void flow_cooling_endless_wait_is_doubted_after_ten_minutes(void **state)
 	ask(&support, 0, 86400000);
 	assert_int_equal(support_guard(&support).retry_after_ms, 600000);
 	support_pass(&support, 599999);
-	take(&support, 1);
+	support_take_now(&support, 1);
 	support_no_call(&support);
 	support_pass(&support, 1);
-	take(&support, 2);
+	support_take_now(&support, 2);
 	support_answer(&support, support_call(&support));
 	support_close(&support);
 }
@@ -326,24 +280,18 @@ static void flow_cooling_daily_cap_cools(void **state)
 	(void)state;
 	struct support support;
 	open_with_models(&support, 2);
-	take(&support, 0);
+	support_take_now(&support, 0);
 	struct failure_sign sign = {
 		.http_status = 429, .retryable = -1, .retry_after_ms = -1, .reset_after_ms = -1, .names_daily_cap = true
 	};
 	support_fail_as(&support, support_call(&support), failure_of_sign(&sign));
-	struct call *call = support_call(&support);
-	assert_model(call, "b/two");
-	support_answer(&support, call);
+	support_answer_of(&support, "b/two");
 	support_pass(&support, FAILURE_DAILY_CAP_MS - 1);
-	take(&support, 1);
-	call = support_call(&support);
-	assert_model(call, "b/two");
-	support_answer(&support, call);
+	support_take_now(&support, 1);
+	support_answer_of(&support, "b/two");
 	support_pass(&support, 1);
-	take(&support, 2);
-	call = support_call(&support);
-	assert_model(call, "a/one");
-	support_answer(&support, call);
+	support_take_now(&support, 2);
+	support_answer_of(&support, "a/one");
 	support_close(&support);
 }
 
@@ -365,7 +313,7 @@ static void flow_cooling_only_failures_of_the_model_cool(void **state)
 	struct support support;
 	open_with_models(&support, 1);
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-		take(&support, (int64_t)i);
+		support_take_now(&support, (int64_t)i);
 		support_fail_as(&support, support_call(&support), others[i]);
 		assert_int_equal(support_guard(&support).cooling, 0);
 	}
@@ -379,7 +327,7 @@ static void flow_cooling_result_that_nobody_waits_for_is_heard(void **state)
 	(void)state;
 	struct support support;
 	open_with_models(&support, 2);
-	take(&support, 0);
+	support_take_now(&support, 0);
 	struct call *call = support_call(&support);
 	flow_revoke(support.flow, 0, support.now);
 	(void)support_cancel(&support);
@@ -415,7 +363,7 @@ static void flow_cooling_drain_leaves_those_who_were_never_called(void **state)
 	struct support support;
 	open_with_models(&support, 1);
 	ask(&support, 0, 3000);
-	take(&support, 1);
+	support_take_now(&support, 1);
 	flow_drain(support.flow, support.now.mono_ms + 5000);
 	assert_int_equal(support_gauges(&support).waiting, 1);
 	support_pass(&support, 3000);
@@ -454,13 +402,12 @@ static void flow_cooling_wait_for_a_model_that_is_shut_ends(void **state)
 	support.options.model_count = 1;
 	support.options.breaker.min_calls = 2;
 	support.options.retry.max_attempts = 1;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
-	take(&support, 0);
-	take(&support, 1);
+	support_begin(&support);
+	support_take_now(&support, 0);
+	support_take_now(&support, 1);
 	struct call *first = support_call(&support), *second = support_call(&support);
 	support_fail_wait(&support, first, 3000);
-	take(&support, 2);
+	support_take_now(&support, 2);
 	assert_int_equal(support.replies, 1);
 	support_fail(&support, second, REASON_OVERLOADED, FAILURE_ACTION_NEXT);
 	support_no_call(&support);

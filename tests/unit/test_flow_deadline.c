@@ -144,8 +144,7 @@ static void flow_deadline_late_result_is_stale_and_frees_its_slot(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.in_flight_max = 1;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_chat(&support, 0, 0, "c");
 	struct call *call = support_call(&support);
 	support_pass(&support, 9700);
@@ -185,8 +184,7 @@ static void flow_deadline_without_slot_is_deadline(void **state)
 	support_init(&support);
 	support.options.in_flight_max = 1;
 	support.options.deadline_max_ms = 60000;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	char json[200];
 	snprintf(json, sizeof(json),
 		"{\"request_id\":\"r\",\"deadline_ms\":%lld,\"conversation_id\":\"long\","
@@ -211,8 +209,7 @@ static void flow_deadline_too_near_when_a_slot_comes_free_is_not_called(void **s
 	struct support support;
 	support_init(&support);
 	support.options.in_flight_max = 1;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_chat(&support, 0, 0, "c");
 	struct call *call = support_call(&support);
 	support_take_chat(&support, 0, 1, "d");
@@ -231,8 +228,7 @@ static void flow_deadline_of_retry_without_slot_tells_the_last_failure(void **st
 	struct support support;
 	support_init(&support);
 	support.options.in_flight_max = 1;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_chat(&support, 0, 0, "c");
 	support_fail_wait(&support, support_call(&support), 500);
 	support_take_chat(&support, 0, 1, "d");

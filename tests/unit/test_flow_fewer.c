@@ -1,8 +1,6 @@
 /* Tokens that are too dear: asked for fewer once, and only then is the account refused. */
 #include "tests/unit/flow_support.h"
 
-#define CHAT_WITH(fields) "{\"request_id\":\"r\"," fields "\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}"
-
 static struct failure too_dear(int64_t tokens)
 {
 	return (struct failure){ .reason = REASON_CREDITS,
@@ -17,8 +15,7 @@ static void open_with(struct support *support, const char *json)
 {
 	support_init(support);
 	support->options.max_tokens = BYTES_LITERAL("600");
-	support_start(support);
-	support_assign(support, 0, -1, BYTES_NONE);
+	support_begin(support);
 	support_take_json(support, json);
 }
 
@@ -32,7 +29,7 @@ static void flow_fewer_tokens_are_asked_for_and_answered(void **state)
 {
 	(void)state;
 	struct support support;
-	open_with(&support, CHAT_WITH(""));
+	open_with(&support, SUPPORT_CHAT_WITH(""));
 	struct call *call = support_call(&support);
 	assert_limit(call, ",\"max_tokens\":600}");
 	support_fail_as(&support, call, too_dear(222));
@@ -53,7 +50,7 @@ static void flow_fewer_tokens_in_the_form_of_the_request(void **state)
 {
 	(void)state;
 	struct support support;
-	open_with(&support, CHAT_WITH("\"max_completion_tokens\":5000,\"top_p\":0.5,"));
+	open_with(&support, SUPPORT_CHAT_WITH("\"max_completion_tokens\":5000,\"top_p\":0.5,"));
 	support_fail_as(&support, support_call(&support), too_dear(4999));
 	struct call *call = support_call(&support);
 	assert_limit(call, ",\"max_completion_tokens\":4999,\"top_p\":0.5}");
@@ -71,7 +68,7 @@ static void flow_fewer_tokens_too_dear_again_refuses_the_account(void **state)
 {
 	(void)state;
 	struct support support;
-	open_with(&support, CHAT_WITH(""));
+	open_with(&support, SUPPORT_CHAT_WITH(""));
 	support_fail_as(&support, support_call(&support), too_dear(300));
 	support_fail_as(&support, support_call(&support), too_dear(200));
 	support_no_call(&support);
@@ -86,8 +83,8 @@ static void flow_fewer_tokens_too_dear_again_refuses_the_account(void **state)
 static void flow_fewer_tokens_that_are_not_fewer_refuse_the_account(void **state)
 {
 	(void)state;
-	static const char *const asked[] = { CHAT_WITH(""), CHAT_WITH("\"max_tokens\":500,"),
-		CHAT_WITH("\"max_completion_tokens\":600,") };
+	static const char *const asked[] = { SUPPORT_CHAT_WITH(""), SUPPORT_CHAT_WITH("\"max_tokens\":500,"),
+		SUPPORT_CHAT_WITH("\"max_completion_tokens\":600,") };
 	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
 		struct support support;
 		open_with(&support, asked[i]);
@@ -104,7 +101,7 @@ static void flow_fewer_tokens_without_a_bound_of_our_own(void **state)
 	(void)state;
 	struct support support;
 	support_open(&support);
-	support_take_json(&support, CHAT_WITH(""));
+	support_take_json(&support, SUPPORT_CHAT_WITH(""));
 	support_fail_as(&support, support_call(&support), too_dear(30104));
 	struct call *call = support_call(&support);
 	assert_limit(call, ",\"max_tokens\":30104}");
@@ -119,8 +116,7 @@ static void flow_fewer_tokens_without_an_attempt_left_end_the_chat_alone(void **
 	struct support support;
 	support_init(&support);
 	support.options.retry.max_attempts = 1;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_chat(&support, 0, 0, "c");
 	support_fail_as(&support, support_call(&support), too_dear(100));
 	assert_false(flow_account_is_refused(support.flow));

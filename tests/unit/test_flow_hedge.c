@@ -26,16 +26,10 @@ static void init(struct support *support)
 	};
 }
 
-static void begin(struct support *support)
-{
-	support_start(support);
-	support_assign(support, 0, -1, BYTES_NONE);
-}
-
 static void open_hedging(struct support *support)
 {
 	init(support);
-	begin(support);
+	support_begin(support);
 }
 
 static struct call *first_call(struct support *support)
@@ -50,16 +44,19 @@ static struct call *second_call(struct support *support)
 	return support_call(support);
 }
 
+/* A chat whose first call has shown nothing for so long that it has both. */
+static void open_with_both(struct support *support, struct call **out_first, struct call **out_second)
+{
+	open_hedging(support);
+	*out_first = first_call(support);
+	*out_second = second_call(support);
+}
+
 static void tell_content(struct support *support, struct call *call)
 {
 	assert_true(call->tells_content);
 	call->first_content_ms = support->now.mono_ms;
 	flow_content_begun(support->flow, call->id, support->now);
-}
-
-static bool asks(const struct call *call, const char *model)
-{
-	return support_contains(buffer_bytes(&call->body), model);
 }
 
 /* All that was started is told as won or lost, and no call is left. */
@@ -91,13 +88,12 @@ static void flow_hedge_late_content_gets_one_second_call_of_the_next_model(void 
 	struct support support;
 	open_hedging(&support);
 	struct call *first = first_call(&support);
-	assert_true(asks(first, "a/one"));
+	support_assert_model(first, "a/one");
 	support_pass(&support, DELAY_MS - 1);
 	support_no_call(&support);
 	assert_int_equal(flow_due(support.flow) - support.now.mono_ms, 1);
 	support_pass(&support, 1);
-	struct call *second = support_call(&support);
-	assert_true(asks(second, "b/two"));
+	struct call *second = support_call_of(&support, "b/two");
 	assert_int_equal(second->deadline_ms, first->deadline_ms);
 	/* The first one's connection may be the reason. */
 	assert_false(first->on_new_connection);
@@ -122,7 +118,7 @@ static void flow_hedge_second_call_has_the_share_of_its_attempt(void **state)
 	init(&support);
 	support.options.retry.max_attempts = 2;
 	support.options.retry.first_content_max_ms = 9000;
-	begin(&support);
+	support_begin(&support);
 	struct call *first = first_call(&support);
 	struct call *second = second_call(&support);
 	assert_int_equal(second->first_content_due_ms - support.now.mono_ms, 7700 * 55 / 100);
@@ -152,9 +148,8 @@ static void flow_hedge_second_to_speak_first_wins_and_both_are_counted(void **st
 {
 	(void)state;
 	struct support support;
-	open_hedging(&support);
-	struct call *first = first_call(&support);
-	struct call *second = second_call(&support);
+	struct call *first, *second;
+	open_with_both(&support, &first, &second);
 	support_pass(&support, 300);
 	tell_content(&support, second);
 	assert_int_equal(support_cancel(&support), first->id);
@@ -177,9 +172,8 @@ static void flow_hedge_first_to_speak_first_wins_and_the_second_is_lost(void **s
 {
 	(void)state;
 	struct support support;
-	open_hedging(&support);
-	struct call *first = first_call(&support);
-	struct call *second = second_call(&support);
+	struct call *first, *second;
+	open_with_both(&support, &first, &second);
 	tell_content(&support, first);
 	assert_int_equal(support_cancel(&support), second->id);
 	assert_int_equal(support.hedges[FLOW_HEDGE_LOST], 1);
@@ -198,9 +192,8 @@ static void flow_hedge_overtaken_call_is_not_waited_for(void **state)
 {
 	(void)state;
 	struct support support;
-	open_hedging(&support);
-	struct call *first = first_call(&support);
-	struct call *second = second_call(&support);
+	struct call *first, *second;
+	open_with_both(&support, &first, &second);
 	tell_content(&support, second);
 	support_answer(&support, second);
 	struct chat_client_response reply = support_only_reply(&support);
@@ -219,9 +212,8 @@ static void flow_hedge_answer_that_comes_at_once_wins_without_a_word_before(void
 {
 	(void)state;
 	struct support support;
-	open_hedging(&support);
-	struct call *first = first_call(&support);
-	struct call *second = second_call(&support);
+	struct call *first, *second;
+	open_with_both(&support, &first, &second);
 	support_answer(&support, first);
 	assert_int_equal(support.hedges[FLOW_HEDGE_LOST], 1);
 	assert_int_equal(support_cancel(&support), second->id);
@@ -235,9 +227,8 @@ static void flow_hedge_one_fails_and_the_other_goes_on(void **state)
 	(void)state;
 	for (int which = 0; which < 2; which++) {
 		struct support support;
-		open_hedging(&support);
-		struct call *calls[2] = { first_call(&support) };
-		calls[1] = second_call(&support);
+		struct call *calls[2];
+		open_with_both(&support, &calls[0], &calls[1]);
 		support_fail_as(&support, calls[which], overloaded);
 		support_no_call(&support);
 		support_no_cancel(&support);
@@ -261,7 +252,7 @@ static void flow_hedge_both_fail_as_one_attempt_and_there_is_no_third(void **sta
 	init(&support);
 	support.options.model_count = 3;
 	support.options.retry.max_attempts = 2;
-	begin(&support);
+	support_begin(&support);
 	struct call *first = first_call(&support);
 	struct call *second = second_call(&support);
 	support_fail_as(&support, first, overloaded);
@@ -269,8 +260,7 @@ static void flow_hedge_both_fail_as_one_attempt_and_there_is_no_third(void **sta
 	assert_int_equal(support.attempts, 1);
 	assert_int_equal(support.step, RETRY_STEP_NEXT);
 	/* Both models of the attempt have failed. */
-	struct call *third = support_call(&support);
-	assert_true(asks(third, "c/three"));
+	struct call *third = support_call_of(&support, "c/three");
 	assert_false(third->tells_content);
 	support_pass(&support, 3000);
 	support_no_call(&support);
@@ -285,17 +275,15 @@ static void flow_hedge_winner_that_breaks_off_is_a_failed_attempt_of_its_model(v
 {
 	(void)state;
 	struct support support;
-	open_hedging(&support);
-	struct call *first = first_call(&support);
-	struct call *second = second_call(&support);
+	struct call *first, *second;
+	open_with_both(&support, &first, &second);
 	tell_content(&support, second);
 	support_fail(&support, second, REASON_STREAM_BROKEN, FAILURE_ACTION_SAME_ONCE);
 	assert_int_equal(support.step, RETRY_STEP_AGAIN);
 	assert_int_equal(support_cancel(&support), first->id);
 	support_fail_as(&support, first, cancelled);
 	support_pass(&support, 100);
-	struct call *third = support_call(&support);
-	assert_true(asks(third, "b/two"));
+	struct call *third = support_call_of(&support, "b/two");
 	support_answer(&support, third);
 	assert_int_equal(support_only_reply(&support).attempts, 3);
 	close_hedging(&support);
@@ -307,11 +295,10 @@ static void flow_hedge_later_attempt_may_have_it_too(void **state)
 	struct support support;
 	open_hedging(&support);
 	support_fail_as(&support, first_call(&support), overloaded);
-	struct call *first = support_call(&support);
-	assert_true(asks(first, "b/two"));
+	struct call *first = support_call_of(&support, "b/two");
 	/* No model comes after it: the same again. */
 	struct call *second = second_call(&support);
-	assert_true(asks(second, "b/two"));
+	support_assert_model(second, "b/two");
 	support_answer(&support, first);
 	support_fail_as(&support, second, cancelled);
 	support_commit(&support);
@@ -322,9 +309,8 @@ static void flow_hedge_deadline_ends_both(void **state)
 {
 	(void)state;
 	struct support support;
-	open_hedging(&support);
-	struct call *first = first_call(&support);
-	struct call *second = second_call(&support);
+	struct call *first, *second;
+	open_with_both(&support, &first, &second);
 	support_pass(&support, 7700);
 	uint64_t ids[] = { support_cancel(&support), support_cancel(&support) };
 	assert_true((ids[0] == first->id && ids[1] == second->id) || (ids[0] == second->id && ids[1] == first->id));
@@ -342,9 +328,8 @@ static void flow_hedge_partition_given_up_ends_both(void **state)
 {
 	(void)state;
 	struct support support;
-	open_hedging(&support);
-	struct call *first = first_call(&support);
-	struct call *second = second_call(&support);
+	struct call *first, *second;
+	open_with_both(&support, &first, &second);
 	tell_content(&support, second);
 	flow_revoke(support.flow, 0, support.now);
 	support_cancel(&support);
@@ -360,7 +345,7 @@ static void open_keeping(struct support *support)
 {
 	init(support);
 	support->options.park = (struct park_options){ .keep_ms = 60000, .bytes_max = 1 << 20 };
-	begin(support);
+	support_begin(support);
 }
 
 static void come_back(struct support *support)
@@ -438,9 +423,8 @@ static void flow_hedge_second_that_cannot_be_handed_over_changes_nothing(void **
 {
 	(void)state;
 	struct support support;
-	open_hedging(&support);
-	struct call *first = first_call(&support);
-	struct call *second = second_call(&support);
+	struct call *first, *second;
+	open_with_both(&support, &first, &second);
 	second->requests_sent = 0;
 	flow_call_refused(support.flow, second, support.now);
 	support_answer(&support, first);

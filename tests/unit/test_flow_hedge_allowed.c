@@ -23,22 +23,18 @@ static void init(struct support *support)
 	};
 }
 
-static void begin(struct support *support)
-{
-	support_start(support);
-	support_assign(support, 0, -1, BYTES_NONE);
-}
-
 static struct call *call_chat(struct support *support, int64_t offset)
 {
-	char conversation[16];
-	(void)snprintf(conversation, sizeof(conversation), "c%d", (int)offset);
-	struct record source = support_record();
-	source.offset = offset;
-	source.key = bytes_of(conversation);
-	source.timestamp_ms = support->now.wall_ms;
-	support_take(support, &source);
+	support_take_now(support, offset);
 	return support_call(support);
+}
+
+/* A chat that gets a second call as soon as it may. */
+static void call_both(struct support *support, struct call **out_first, struct call **out_second)
+{
+	*out_first = call_chat(support, 0);
+	support_pass(support, DELAY_MS);
+	*out_second = support_call(support);
 }
 
 static struct call *call_model(struct support *support, int64_t offset, const char *model)
@@ -81,7 +77,7 @@ static void assert_refused(struct support *support, enum flow_hedge reason)
 	assert_int_equal(support->hedges[reason], 1);
 }
 
-static void end_refused(struct support *support, struct call *call)
+static void end_with(struct support *support, struct call *call)
 {
 	support_answer(support, call);
 	support_commit(support);
@@ -94,7 +90,7 @@ static void flow_hedge_share_of_the_chats_is_a_bound_from_the_first_chat_on(void
 	struct support support;
 	init(&support);
 	support.options.hedge.max_share = 0.05;
-	begin(&support);
+	support_begin(&support);
 	for (int64_t i = 0; i < 100; i++) {
 		struct call *first = call_chat(&support, i);
 		support_pass(&support, DELAY_MS);
@@ -118,7 +114,7 @@ static void flow_hedge_calm_times_save_up_twenty_at_most(void **state)
 	init(&support);
 	support.options.hedge.max_share = 0.5;
 	support.options.waiting_max = 1000;
-	begin(&support);
+	support_begin(&support);
 	for (int64_t i = 0; i < 200; i++) {
 		support_answer(&support, call_chat(&support, i));
 		support_commit(&support);
@@ -143,7 +139,7 @@ static void flow_hedge_is_paid_for_like_a_retry(void **state)
 	struct support support;
 	init(&support);
 	support.options.budget = (struct retry_budget_options){ .earned = 0, .max = 1000 };
-	begin(&support);
+	support_begin(&support);
 	struct call *calls[] = { call_chat(&support, 0), call_chat(&support, 1), call_chat(&support, 2) };
 	support_pass(&support, DELAY_MS);
 	/* One is saved up, one a second is always there. */
@@ -167,18 +163,18 @@ static void flow_hedge_open_breaker_leaves_the_same_model_or_none(void **state)
 	support.options.breaker = (struct breaker_options){
 		.window_ms = 10000, .min_calls = 1, .failure_ratio = 0.5, .open_ms = 60000, .open_max_ms = 60000
 	};
-	begin(&support);
+	support_begin(&support);
 	support_fail_as(&support, call_model(&support, 0, "b/two"), overloaded);
 	struct call *calls[] = { call_chat(&support, 1), NULL };
 	support_pass(&support, DELAY_MS);
 	calls[1] = support_call(&support);
-	assert_true(support_contains(buffer_bytes(&calls[1]->body), "a/one"));
+	support_assert_model(calls[1], "a/one");
 	support.hedges[FLOW_HEDGE_STARTED] = 0;
 	struct call *third = call_chat(&support, 2);
 	support_fail_as(&support, calls[0], overloaded);
 	support_fail_as(&support, calls[1], overloaded);
 	assert_refused(&support, FLOW_HEDGE_NO_MODEL);
-	end_refused(&support, third);
+	end_with(&support, third);
 }
 
 static void flow_hedge_overtaken_call_says_nothing_to_the_breaker(void **state)
@@ -187,10 +183,9 @@ static void flow_hedge_overtaken_call_says_nothing_to_the_breaker(void **state)
 	struct support support;
 	init(&support);
 	support.options.breaker.min_calls = 1;
-	begin(&support);
-	struct call *first = call_chat(&support, 0);
-	support_pass(&support, DELAY_MS);
-	struct call *second = support_call(&support);
+	support_begin(&support);
+	struct call *first, *second;
+	call_both(&support, &first, &second);
 	flow_content_begun(support.flow, second->id, support.now);
 	support_fail_as(&support, first, overloaded);
 	support_answer(&support, second);
@@ -205,16 +200,13 @@ static void flow_hedge_both_late_at_the_deadline_is_said_to_both_breakers(void *
 	struct support support;
 	init(&support);
 	support.options.breaker.min_calls = 1;
-	begin(&support);
-	struct call *first = call_chat(&support, 0);
-	support_pass(&support, DELAY_MS);
-	struct call *second = support_call(&support);
+	support_begin(&support);
+	struct call *first, *second;
+	call_both(&support, &first, &second);
 	support_pass(&support, 7700);
 	assert_int_equal(support.breakers[BREAKER_OPEN], 2);
 	support_answer(&support, first);
-	support_answer(&support, second);
-	support_commit(&support);
-	support_close(&support);
+	end_with(&support, second);
 }
 
 static void flow_hedge_takes_no_slot_that_a_chat_waits_for(void **state)
@@ -223,7 +215,7 @@ static void flow_hedge_takes_no_slot_that_a_chat_waits_for(void **state)
 	struct support support;
 	init(&support);
 	support.options.in_flight_max = 2;
-	begin(&support);
+	support_begin(&support);
 	struct call *first = call_chat(&support, 0);
 	support_pass(&support, DELAY_MS);
 	struct call *other = call_chat(&support, 1);
@@ -231,7 +223,7 @@ static void flow_hedge_takes_no_slot_that_a_chat_waits_for(void **state)
 	support_no_call(&support);
 	assert_int_equal(support.hedges[FLOW_HEDGE_NO_SLOT], 1);
 	support_answer(&support, other);
-	end_refused(&support, first);
+	end_with(&support, first);
 }
 
 static void flow_hedge_without_time_is_not_made(void **state)
@@ -241,12 +233,12 @@ static void flow_hedge_without_time_is_not_made(void **state)
 	init(&support);
 	support.options.retry.first_content_share = 1;
 	support.options.deadline_ms = 3000 + support.options.publish_reserve_ms;
-	begin(&support);
+	support_begin(&support);
 	struct call *first = call_chat(&support, 0);
 	support_pass(&support, DELAY_MS);
 	support_no_call(&support);
 	assert_int_equal(support.hedges[FLOW_HEDGE_NO_TIME], 1);
-	end_refused(&support, first);
+	end_with(&support, first);
 }
 
 /* Half of the next model's answers take 9 s, so one that begins after 2 s of 10 is not in time. */
@@ -255,7 +247,7 @@ static void flow_hedge_next_model_that_would_be_late_is_passed_over(void **state
 	(void)state;
 	struct support support;
 	init(&support);
-	begin(&support);
+	support_begin(&support);
 	for (int64_t i = 0; i < LATENCY_SAMPLES_MIN; i++) {
 		struct call *call = call_model(&support, i, "b/two");
 		call->first_content_ms = support.now.mono_ms + 100;
@@ -268,9 +260,9 @@ static void flow_hedge_next_model_that_would_be_late_is_passed_over(void **state
 	struct call *first = call_chat(&support, LATENCY_SAMPLES_MIN);
 	support_pass(&support, DELAY_MS);
 	struct call *second = support_call(&support);
-	assert_true(support_contains(buffer_bytes(&second->body), "a/one"));
+	support_assert_model(second, "a/one");
 	support_fail_as(&support, second, overloaded);
-	end_refused(&support, first);
+	end_with(&support, first);
 }
 
 /* Its limit is not what nearly all keep to, but what the settings allow: by then a second call runs beside it. */
@@ -279,16 +271,14 @@ static void flow_hedge_attempt_with_a_second_call_to_come_is_not_cut_short(void 
 	(void)state;
 	struct support support;
 	init(&support);
-	begin(&support);
+	support_begin(&support);
 	learn(&support, 1900);
 	struct call *first = call_chat(&support, 100);
 	assert_int_equal(first->first_content_due_ms - support.now.mono_ms, FIRST_CONTENT_MAX_MS);
 	support_pass(&support, 1919);
 	struct call *second = support_call(&support);
 	support_answer(&support, second);
-	support_answer(&support, first);
-	support_commit(&support);
-	support_close(&support);
+	end_with(&support, first);
 }
 
 static void flow_hedge_is_not_made_while_draining(void **state)
@@ -296,11 +286,11 @@ static void flow_hedge_is_not_made_while_draining(void **state)
 	(void)state;
 	struct support support;
 	init(&support);
-	begin(&support);
+	support_begin(&support);
 	struct call *first = call_chat(&support, 0);
 	flow_drain(support.flow, support.now.mono_ms + 20000);
 	assert_refused(&support, FLOW_HEDGE_DRAINING);
-	end_refused(&support, first);
+	end_with(&support, first);
 }
 
 static void flow_hedge_is_not_made_while_the_account_is_refused(void **state)
@@ -308,11 +298,11 @@ static void flow_hedge_is_not_made_while_the_account_is_refused(void **state)
 	(void)state;
 	struct support support;
 	init(&support);
-	begin(&support);
+	support_begin(&support);
 	struct call *first = call_chat(&support, 0);
 	support_fail(&support, call_chat(&support, 1), REASON_AUTH, FAILURE_ACTION_LATCH);
 	assert_refused(&support, FLOW_HEDGE_NO_MODEL);
-	end_refused(&support, first);
+	end_with(&support, first);
 }
 
 static void flow_hedge_delay_is_what_95_of_100_first_contents_keep_to(void **state)
@@ -324,7 +314,7 @@ static void flow_hedge_delay_is_what_95_of_100_first_contents_keep_to(void **sta
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct support support;
 		init(&support);
-		begin(&support);
+		support_begin(&support);
 		learn(&support, rows[i].usual_ms);
 		struct call *first = call_chat(&support, 100);
 		assert_int_equal(support_gauges(&support).oldest_overdue_ms - support.now.mono_ms, rows[i].delay_ms);
@@ -344,13 +334,13 @@ static void flow_hedge_delay_beyond_the_attempts_clock_makes_none(void **state)
 	struct support support;
 	init(&support);
 	support.options.hedge.delay_ms = FIRST_CONTENT_MAX_MS;
-	begin(&support);
+	support_begin(&support);
 	struct call *first = call_chat(&support, 0);
 	assert_int_equal(first->first_content_due_ms - support.now.mono_ms, FIRST_CONTENT_MAX_MS);
 	assert_false(first->tells_content);
 	support_pass(&support, FIRST_CONTENT_MAX_MS);
 	support_no_call(&support);
-	end_refused(&support, first);
+	end_with(&support, first);
 }
 
 int main(void)

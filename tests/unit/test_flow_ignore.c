@@ -1,8 +1,6 @@
 /* The provider that failed is left out of the repeat at the same model, and of nothing else. */
 #include "tests/unit/flow_support.h"
 
-#define CHAT_WITH(fields) "{\"request_id\":\"r\"," fields "\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}"
-
 static struct failure failure_with(enum reason reason, enum failure_action action)
 {
 	return (struct failure){ .reason = reason, .action = action, .retry_after_ms = -1, .maybe_sent = true };
@@ -23,9 +21,16 @@ static void open_with(struct support *support, const char *fields)
 {
 	support_init(support);
 	support->options.retry.max_attempts = 8;
-	support_start(support);
-	support_assign(support, 0, -1, BYTES_NONE);
+	support_begin(support);
 	support_take_json(support, fields);
+}
+
+/* The repeat of a first attempt that failed at azure. */
+static struct call *open_repeat(struct support *support, const char *fields)
+{
+	open_with(support, fields);
+	fail_of(support, support_call(support), "azure", broken);
+	return support_call(support);
 }
 
 static void assert_provider(const struct call *call, const char *wanted)
@@ -42,7 +47,7 @@ static void flow_ignore_failed_provider_is_left_out_of_the_repeat(void **state)
 {
 	(void)state;
 	struct support support;
-	open_with(&support, CHAT_WITH(""));
+	open_with(&support, SUPPORT_CHAT_WITH(""));
 	struct call *call = support_call(&support);
 	assert_provider(call, NULL);
 	fail_of(&support, call, "Amazon Bedrock", broken);
@@ -60,9 +65,8 @@ static void flow_ignore_preferences_of_the_caller_are_kept(void **state)
 {
 	(void)state;
 	struct support support;
-	open_with(&support, CHAT_WITH("\"provider\":{ \"sort\":\"price\", \"ignore\":[\"groq\"]},"));
-	fail_of(&support, support_call(&support), "azure", broken);
-	struct call *call = support_call(&support);
+	struct call *call =
+		open_repeat(&support, SUPPORT_CHAT_WITH("\"provider\":{ \"sort\":\"price\", \"ignore\":[\"groq\"]},"));
 	assert_provider(call, "\"provider\":{ \"sort\":\"price\", \"ignore\":[\"groq\",\"azure\"]}");
 	support_answer(&support, call);
 	support_close(&support);
@@ -74,9 +78,8 @@ static void flow_ignore_preferences_of_the_settings_are_kept(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.provider = BYTES_LITERAL("{\"zdr\":true}");
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
-	support_take_json(&support, CHAT_WITH(""));
+	support_begin(&support);
+	support_take_json(&support, SUPPORT_CHAT_WITH(""));
 	fail_of(&support, support_call(&support), "azure", broken);
 	struct call *call = support_call(&support);
 	assert_provider(call, "\"provider\":{\"zdr\":true,\"ignore\":[\"azure\"]}");
@@ -88,9 +91,7 @@ static void flow_ignore_closed_list_of_the_caller_is_believed(void **state)
 {
 	(void)state;
 	struct support support;
-	open_with(&support, CHAT_WITH("\"provider\":{\"only\":[\"azure\",\"groq\"]},"));
-	fail_of(&support, support_call(&support), "azure", broken);
-	struct call *call = support_call(&support);
+	struct call *call = open_repeat(&support, SUPPORT_CHAT_WITH("\"provider\":{\"only\":[\"azure\",\"groq\"]},"));
 	assert_provider(call, "\"provider\":{\"only\":[\"azure\",\"groq\"]}");
 	assert_false(support_contains(buffer_bytes(&call->body), "ignore"));
 	support_answer(&support, call);
@@ -101,13 +102,11 @@ static void flow_ignore_next_model_begins_without(void **state)
 {
 	(void)state;
 	struct support support;
-	open_with(&support, CHAT_WITH(""));
-	fail_of(&support, support_call(&support), "azure", broken);
-	struct call *call = support_call(&support);
+	struct call *call = open_repeat(&support, SUPPORT_CHAT_WITH(""));
 	assert_provider(call, "azure");
 	fail_of(&support, call, "groq", failure_with(REASON_OVERLOADED, FAILURE_ACTION_NEXT));
 	call = support_call(&support);
-	assert_true(bytes_starts_with(buffer_bytes(&call->body), BYTES_LITERAL("{\"model\":\"b/two\"")));
+	support_assert_model(call, "b/two");
 	assert_provider(call, NULL);
 	support_answer(&support, call);
 	support_close(&support);
@@ -117,7 +116,7 @@ static void flow_ignore_only_those_to_blame(void **state)
 {
 	(void)state;
 	struct support support;
-	open_with(&support, CHAT_WITH(""));
+	open_with(&support, SUPPORT_CHAT_WITH(""));
 	fail_of(&support, support_call(&support), "azure", failure_with(REASON_BAD_REQUEST, FAILURE_ACTION_SAME_ONCE));
 	struct call *call = support_call(&support);
 	assert_provider(call, NULL);
@@ -138,7 +137,7 @@ static void flow_ignore_list_is_bounded(void **state)
 	(void)state;
 	static const char *const names[] = { "p1", "p2", "p3", "p4", "p5", "p6" };
 	struct support support;
-	open_with(&support, CHAT_WITH(""));
+	open_with(&support, SUPPORT_CHAT_WITH(""));
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		fail_of(&support, support_call(&support), names[i], broken);
 	struct call *call = support_call(&support);
@@ -154,9 +153,8 @@ static void flow_ignore_repeat_that_found_nobody_is_made_without_the_list(void *
 	struct support support;
 	support_init(&support);
 	support.options.model_count = 1;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
-	support_take_json(&support, CHAT_WITH(""));
+	support_begin(&support);
+	support_take_json(&support, SUPPORT_CHAT_WITH(""));
 	fail_of(&support, support_call(&support), "azure", broken);
 	struct call *call = support_call(&support);
 	assert_provider(call, "azure");
@@ -178,9 +176,8 @@ static void flow_ignore_repeat_that_found_nobody_is_told_as_the_failure_before(v
 	struct support support;
 	support_init(&support);
 	support.options.retry.max_attempts = 2;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
-	support_take_json(&support, CHAT_WITH(""));
+	support_begin(&support);
+	support_take_json(&support, SUPPORT_CHAT_WITH(""));
 	fail_of(&support, support_call(&support), "azure", broken);
 	fail_of(&support, support_call(&support), NULL, failure_with(REASON_NO_PROVIDER, FAILURE_ACTION_NEXT_ONLY));
 	support_no_call(&support);
@@ -192,11 +189,11 @@ static void flow_ignore_model_with_one_provider_is_remembered(void **state)
 {
 	(void)state;
 	struct support support;
-	open_with(&support, CHAT_WITH(""));
+	open_with(&support, SUPPORT_CHAT_WITH(""));
 	fail_of(&support, support_call(&support), "azure", broken);
 	fail_of(&support, support_call(&support), NULL, failure_with(REASON_NO_PROVIDER, FAILURE_ACTION_NEXT_ONLY));
 	struct call *call = support_call(&support);
-	assert_true(bytes_starts_with(buffer_bytes(&call->body), BYTES_LITERAL("{\"model\":\"b/two\"")));
+	support_assert_model(call, "b/two");
 	support_answer(&support, call);
 	support_take_chat(&support, 0, 1, "d");
 	fail_of(&support, support_call(&support), "azure", broken);
@@ -222,9 +219,8 @@ static void flow_ignore_no_provider_without_a_list_is_itself(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.model_count = 1;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
-	support_take_json(&support, CHAT_WITH(""));
+	support_begin(&support);
+	support_take_json(&support, SUPPORT_CHAT_WITH(""));
 	fail_of(&support, support_call(&support), NULL, failure_with(REASON_NO_PROVIDER, FAILURE_ACTION_NEXT_ONLY));
 	support_no_call(&support);
 	assert_text_equal(support_only_reply(&support).reason, "no_provider");

@@ -260,8 +260,7 @@ static void flow_memory_missing_for_a_second_call_makes_none(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.hedge = (struct flow_hedge_options){ .enabled = true, .max_share = 1, .delay_ms = 1000 };
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_chat(&support, 0, 0, "c");
 	struct call *call = support_call(&support);
 	support_pass(&support, 1000);

@@ -64,8 +64,7 @@ static void flow_order_switched_off_nobody_waits(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.ordered = false;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_chat(&support, 0, 0, "c");
 	support_take_chat(&support, 0, 1, "c");
 	struct call *first = support_call(&support);
@@ -126,8 +125,7 @@ static void flow_order_chain_of_rejected_chats_does_not_recurse(void **state)
 	support.options.bytes_max = SIZE_MAX;
 	support.options.batch_replies_max = CHATS;
 	support.options.batch_bytes_max = SIZE_MAX;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_chat(&support, 0, 0, "c");
 	struct call *call = support_call(&support);
 	int64_t offset = 1;
@@ -155,8 +153,7 @@ static void flow_order_replies_keep_it_over_aborted_batches(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.batch_replies_max = 2;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	for (int64_t offset = 0; offset < 3; offset++)
 		support_chat_done(&support, 0, offset, "c");
 	support_end_batch(&support, support_batch(&support), BATCH_ABORTED);

@@ -7,21 +7,13 @@
 
 enum { LEFT_MS = 9700 };
 
-static void assert_model(const struct call *call, const char *model)
-{
-	char text[100];
-	snprintf(text, sizeof(text), "{\"model\":\"%s\",", model);
-	if (!bytes_starts_with(buffer_bytes(&call->body), bytes_of(text))) fail_msg("not for %s", model);
-}
-
 static void open_with(struct support *support, size_t models, int attempts)
 {
 	support_init(support);
 	support->options.model_count = models;
 	support->options.retry.max_attempts = attempts;
 	support->options.retry.backoff_ms = 0;
-	support_start(support);
-	support_assign(support, 0, -1, BYTES_NONE);
+	support_begin(support);
 }
 
 /* A chat of now, for these models; "" = those of the settings. */
@@ -60,7 +52,7 @@ static struct call *fail_late(struct support *support, int64_t offset, int64_t l
 {
 	take(support, offset, "");
 	struct call *call = support_call(support);
-	assert_model(call, "a/one");
+	support_assert_model(call, "a/one");
 	support_pass(support, LEFT_MS - left_ms);
 	support_fail(support, call, REASON_OVERLOADED, action);
 	if (support->step == RETRY_STEP_END) {
@@ -79,7 +71,7 @@ static void assert_step(struct support *support, int64_t offset, int64_t left_ms
 		return;
 	}
 	assert_non_null(call);
-	assert_model(call, wanted);
+	support_assert_model(call, wanted);
 	support_answer(support, call);
 	support_commit(support);
 }
@@ -109,7 +101,7 @@ static void flow_pace_next_model_that_can_finish_is_taken(void **state)
 	offset = teach(&support, offset, "\"c/three\"", 100, 2000);
 	struct call *call = fail_late(&support, offset++, 3000, FAILURE_ACTION_NEXT_ONLY);
 	assert_non_null(call);
-	assert_model(call, "c/three");
+	support_assert_model(call, "c/three");
 	support_answer(&support, call);
 	support_commit(&support);
 	assert_null(fail_late(&support, offset++, 1600, FAILURE_ACTION_NEXT_ONLY));
@@ -125,7 +117,7 @@ static void flow_pace_same_model_that_is_too_slow_is_left(void **state)
 	struct call *call = fail_late(&support, offset++, 5000, FAILURE_ACTION_SAME);
 	assert_non_null(call);
 	assert_int_equal(support.step, RETRY_STEP_NEXT);
-	assert_model(call, "b/two");
+	support_assert_model(call, "b/two");
 	support_answer(&support, call);
 	support_close(&support);
 }
@@ -183,17 +175,17 @@ static void flow_pace_slow_model_that_nobody_asked_lately_gets_another_chance(vo
 	open_with(&support, 2, 3);
 	int64_t offset = teach(&support, 0, "\"b/two\"", 100, 60000);
 	struct call *call = fail_late(&support, offset++, 9000, FAILURE_ACTION_NEXT);
-	assert_model(call, "a/one");
+	support_assert_model(call, "a/one");
 	support_answer(&support, call);
 	support_commit(&support);
 	support_pass(&support, 30000);
 	call = fail_late(&support, offset++, 9000, FAILURE_ACTION_NEXT);
-	assert_model(call, "b/two");
+	support_assert_model(call, "b/two");
 	support_answer(&support, call);
 	support_commit(&support);
 	/* … and only that one. */
 	call = fail_late(&support, offset++, 9000, FAILURE_ACTION_NEXT);
-	assert_model(call, "a/one");
+	support_assert_model(call, "a/one");
 	support_answer(&support, call);
 	support_close(&support);
 }
@@ -206,8 +198,7 @@ static void flow_pace_retry_that_stood_in_line_too_long_is_not_begun(void **stat
 	support_init(&support);
 	support.options.in_flight_max = 1;
 	support.options.retry.backoff_ms = 0;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	take(&support, 0, "");
 	take(&support, 1, "");
 	struct call *call = support_call(&support);
@@ -259,8 +250,7 @@ static void flow_pace_first_content_is_never_given_more_than_the_setting(void **
 	support_init(&support);
 	support.options.model_count = 1;
 	support.options.retry.first_content_max_ms = 800;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	int64_t offset = teach(&support, 0, "", 100, 200);
 	assert_int_equal(first_content_after(&support, offset), 800);
 	support_close(&support);
@@ -290,8 +280,7 @@ static void flow_pace_first_content_follows_a_model_that_gets_slower(void **stat
 	open_with(&support, 1, 3);
 	support.options.breaker.min_calls = 1000000;
 	flow_free(support.flow);
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	int64_t offset = teach(&support, 0, "", 100, 200), given_ms = 0;
 	for (int i = 0; i < 400 && given_ms < 2500; i++) {
 		take(&support, offset++, "");
@@ -324,8 +313,7 @@ static void flow_pace_models_that_share_a_number_are_not_measured_together(void 
 	}
 	offset = teach(&support, offset, "\"x/quick\"", 100, 6000);
 	take(&support, offset, "\"y/slow\"");
-	struct call *call = support_call(&support);
-	assert_model(call, "y/slow");
+	struct call *call = support_call_of(&support, "y/slow");
 	assert_int_equal(call->first_content_due_ms - support.now.mono_ms, 3500);
 	support_pass(&support, LEFT_MS - RETRY_TIME_MIN_MS);
 	support_fail(&support, call, REASON_OVERLOADED, FAILURE_ACTION_SAME);

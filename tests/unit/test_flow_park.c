@@ -1,6 +1,23 @@
 /* What is kept of a partition that was given up, and what becomes of it when the partition is back. */
 #include "tests/unit/parked.h"
 
+/* A chat whose partition was given up while its call ran. */
+static struct call *open_parked_call(struct support *support)
+{
+	open_park(support);
+	support_take_chat(support, 0, 0, "c");
+	struct call *call = support_call(support);
+	give_up(support, 0);
+	return call;
+}
+
+/* The partition is back, and the chat is taken again. */
+static void take_again(struct support *support)
+{
+	come_back(support, 0);
+	support_take_chat(support, 0, 0, "c");
+}
+
 static void flow_park_reply_is_published_without_a_second_call(void **state)
 {
 	(void)state;
@@ -39,8 +56,7 @@ static void flow_park_reply_is_the_one_that_was_made(void **state)
 	support_answer(&support, call);
 	give_up(&support, 0);
 	support_pass(&support, 15000);
-	come_back(&support, 0);
-	support_take_chat(&support, 0, 0, "c");
+	take_again(&support);
 	struct chat_client_response reply = support_only_reply(&support);
 	assert_true(bytes_equal_text(reply.outcome, "answered"));
 	assert_true(bytes_equal_text(reply.content, "Hello"));
@@ -52,17 +68,13 @@ static void flow_park_call_that_still_runs_is_waited_for(void **state)
 {
 	(void)state;
 	struct support support;
-	open_park(&support);
-	support_take_chat(&support, 0, 0, "c");
-	struct call *call = support_call(&support);
-	give_up(&support, 0);
+	struct call *call = open_parked_call(&support);
 	assert_int_equal(support.parked_calls, 1);
 	assert_park(&support, 1, 1);
 	support_no_cancel(&support);
 	assert_int_equal(support_gauges(&support).waiting, 0);
 	support_pass(&support, 100);
-	come_back(&support, 0);
-	support_take_chat(&support, 0, 0, "c");
+	take_again(&support);
 	support_no_call(&support);
 	assert_int_equal(support_gauges(&support).waiting, 1);
 	assert_park(&support, 0, 0);
@@ -76,17 +88,13 @@ static void flow_park_call_that_ends_while_kept_becomes_a_reply(void **state)
 {
 	(void)state;
 	struct support support;
-	open_park(&support);
-	support_take_chat(&support, 0, 0, "c");
-	struct call *call = support_call(&support);
-	give_up(&support, 0);
+	struct call *call = open_parked_call(&support);
 	support_answer(&support, call);
 	assert_int_equal(support.attempts, 1);
 	assert_park(&support, 1, 0);
 	assert_int_equal(support_gauges(&support).in_flight, 0);
 	support_no_batch(&support);
-	come_back(&support, 0);
-	support_take_chat(&support, 0, 0, "c");
+	take_again(&support);
 	support_no_call(&support);
 	assert_published_one(&support, 0);
 	support_close(&support);
@@ -96,17 +104,13 @@ static void flow_park_call_that_fails_while_kept_is_let_go(void **state)
 {
 	(void)state;
 	struct support support;
-	open_park(&support);
-	support_take_chat(&support, 0, 0, "c");
-	struct call *call = support_call(&support);
-	give_up(&support, 0);
+	struct call *call = open_parked_call(&support);
 	support_fail(&support, call, REASON_UPSTREAM_ERROR, FAILURE_ACTION_SAME);
 	assert_int_equal(support.step, RETRY_STEP_END);
 	assert_int_equal(support.park_ends[PARK_END_FAILED], 1);
 	assert_park(&support, 0, 0);
 	assert_int_equal(support_gauges(&support).bytes, 0);
-	come_back(&support, 0);
-	support_take_chat(&support, 0, 0, "c");
+	take_again(&support);
 	support_answer(&support, support_call(&support));
 	assert_published_one(&support, 0);
 	support_close(&support);
@@ -116,12 +120,8 @@ static void flow_park_call_that_fails_once_its_chat_is_back_is_tried_again(void 
 {
 	(void)state;
 	struct support support;
-	open_park(&support);
-	support_take_chat(&support, 0, 0, "c");
-	struct call *call = support_call(&support);
-	give_up(&support, 0);
-	come_back(&support, 0);
-	support_take_chat(&support, 0, 0, "c");
+	struct call *call = open_parked_call(&support);
+	take_again(&support);
 	support_fail(&support, call, REASON_UPSTREAM_ERROR, FAILURE_ACTION_NEXT);
 	assert_int_equal(support.step, RETRY_STEP_NEXT);
 	support_answer(&support, support_call(&support));
@@ -133,13 +133,9 @@ static void flow_park_call_is_bounded_by_the_deadline_when_its_chat_is_back(void
 {
 	(void)state;
 	struct support support;
-	open_park(&support);
-	support_take_chat(&support, 0, 0, "c");
-	struct call *call = support_call(&support);
-	give_up(&support, 0);
+	struct call *call = open_parked_call(&support);
 	support_pass(&support, 9000);
-	come_back(&support, 0);
-	support_take_chat(&support, 0, 0, "c");
+	take_again(&support);
 	support_pass(&support, 700);
 	assert_int_equal(support_cancel(&support), call->id);
 	struct chat_client_response reply = support_only_reply(&support);
@@ -153,13 +149,9 @@ static void flow_park_call_that_runs_beyond_the_deadline_is_not_waited_for(void 
 {
 	(void)state;
 	struct support support;
-	open_park(&support);
-	support_take_chat(&support, 0, 0, "c");
-	struct call *call = support_call(&support);
-	give_up(&support, 0);
+	struct call *call = open_parked_call(&support);
 	support_pass(&support, 20000);
-	come_back(&support, 0);
-	support_take_chat(&support, 0, 0, "c");
+	take_again(&support);
 	assert_int_equal(support.park_ends[PARK_END_LATE], 1);
 	assert_int_equal(support_cancel(&support), call->id);
 	assert_true(bytes_equal_text(support_only_reply(&support).reason, "deadline"));

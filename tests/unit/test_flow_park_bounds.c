@@ -8,8 +8,7 @@ static void open_park(struct support *support, struct park_options park)
 	support_init(support);
 	support->options.park = park;
 	support->options.in_flight_max = 2;
-	support_start(support);
-	assert_int_equal(support_assign(support, 0, -1, BYTES_NONE), 0);
+	support_begin(support);
 }
 
 static void open_usual(struct support *support)
@@ -156,8 +155,7 @@ static void flow_park_does_not_count_against_the_bound_on_chats(void **state)
 	support_init(&support);
 	support.options.park = (struct park_options){ .keep_ms = KEEP_MS, .bytes_max = 1 << 20 };
 	support.options.bytes_max = one;
-	support_start(&support);
-	assert_int_equal(support_assign(&support, 0, -1, BYTES_NONE), 0);
+	support_begin(&support);
 	assert_int_equal(support_assign(&support, 1, -1, BYTES_NONE), 0);
 	support_take_chat(&support, 1, 0, "d");
 	struct call *call = support_call(&support);

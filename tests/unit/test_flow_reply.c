@@ -135,8 +135,7 @@ static void flow_fallback_without_call_waited_until_its_reply(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.in_flight_max = 1;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_chat(&support, 0, 0, "busy");
 	struct call *call = support_call(&support);
 	support_pass(&support, 1000);
@@ -164,8 +163,7 @@ static void flow_fallback_text_is_that_of_the_reason(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.fallback_texts[REASON_REFUSED] = BYTES_LITERAL("No.");
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_chat(&support, 0, 0, "c");
 	support_fail(&support, support_call(&support), REASON_REFUSED, FAILURE_ACTION_END);
 	struct chat_client_response reply = support_only_reply(&support);
@@ -230,8 +228,7 @@ static void assert_rejected(const struct rejected_case *at)
 	const struct bytes globs[] = { allowed, BYTES_LITERAL("a/*"), BYTES_LITERAL("b/*") };
 	support.options.allowed_models = globs;
 	support.options.allowed_model_count = 3;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	struct record source = support_record();
 	struct record_header headers[] = {
 		{ BYTES_LITERAL("x-trace"), BYTES_LITERAL("one") },
@@ -283,8 +280,7 @@ static void flow_rejected_beyond_the_record_limit_is_too_large(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.limits.record_bytes = 20;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_chat(&support, 0, 0, "c");
 	assert_text_equal(support_only_reply(&support).reason, "too_large");
 	support_close(&support);
@@ -311,8 +307,7 @@ static void flow_rejected_without_dead_letters_configured_has_none(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.dead_letter_on_rejected = false;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_bad(&support, 0, 0, "c");
 	struct batch *batch = support_batch(&support);
 	assert_int_equal(batch->item_count, 1);
@@ -326,8 +321,7 @@ static void flow_fallback_with_dead_letters_configured_has_one(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.dead_letter_on_fallback = true;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_chat(&support, 0, 0, "c");
 	support_fail(&support, support_call(&support), REASON_REFUSED, FAILURE_ACTION_END);
 	struct batch *batch = support_batch(&support);
@@ -361,8 +355,7 @@ static void assert_reply_topic(const char *name, const char *wanted, const char 
 	support_init(&support);
 	support.options.reply_topics = topics;
 	support.options.reply_topic_count = 2;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	struct record source = support_record();
 	struct record_header header = { bytes_of(name), bytes_of(wanted) };
 	source.headers = (struct record_headers){ &header, 1 };
@@ -402,8 +395,7 @@ static void flow_answer_larger_than_a_reply_is_reply_too_large(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.reply_bytes_max = 1000;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_chat(&support, 0, 0, "c");
 	struct call *call = support_call(&support);
 	static char text[2000];
@@ -428,8 +420,7 @@ static void flow_rejected_whose_reply_is_too_large_keeps_its_dead_letter(void **
 	memset(text, 'x', sizeof(text));
 	support.options.reply_bytes_max = 1000;
 	support.options.fallback_texts[REASON_DECODE] = bytes_at(text, sizeof(text));
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_bad(&support, 0, 0, "c");
 	struct batch *batch = support_batch(&support);
 	assert_int_equal(batch->item_count, 2);

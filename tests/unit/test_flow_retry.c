@@ -1,16 +1,6 @@
 /* What follows an attempt that failed: again, the next model, a shorter history, or the end. */
 #include "tests/unit/flow_support.h"
 
-#include <stdio.h>
-#include <string.h>
-
-static void assert_model(const struct call *call, const char *model)
-{
-	char text[100];
-	snprintf(text, sizeof(text), "{\"model\":\"%s\",", model);
-	if (!bytes_starts_with(buffer_bytes(&call->body), bytes_of(text))) fail_msg("not for %s", model);
-}
-
 static void flow_retry_same_model_after_its_back_off(void **state)
 {
 	(void)state;
@@ -24,9 +14,7 @@ static void flow_retry_same_model_after_its_back_off(void **state)
 	support_pass(&support, due_ms - SUPPORT_MONO_MS - 1);
 	support_no_call(&support);
 	support_pass(&support, 1);
-	struct call *call = support_call(&support);
-	assert_model(call, "a/one");
-	support_answer(&support, call);
+	support_answer_of(&support, "a/one");
 	assert_text_equal(support_only_reply(&support).outcome, "answered");
 	support_close(&support);
 }
@@ -42,9 +30,7 @@ static void flow_retry_wait_that_fits_is_kept(void **state)
 	support_pass(&support, 1999);
 	support_no_call(&support);
 	support_pass(&support, 1);
-	struct call *call = support_call(&support);
-	assert_model(call, "a/one");
-	support_answer(&support, call);
+	support_answer_of(&support, "a/one");
 	support_close(&support);
 }
 
@@ -56,9 +42,7 @@ static void flow_retry_wait_that_does_not_fit_is_the_next_model_at_once(void **s
 	support_take_chat(&support, 0, 0, "c");
 	support_fail_wait(&support, support_call(&support), 8201);
 	assert_int_equal(support.step, RETRY_STEP_NEXT);
-	struct call *call = support_call(&support);
-	assert_model(call, "b/two");
-	support_answer(&support, call);
+	support_answer_of(&support, "b/two");
 	support_close(&support);
 }
 
@@ -69,9 +53,7 @@ static void flow_retry_next_model_at_once(void **state)
 	support_open(&support);
 	support_take_chat(&support, 0, 0, "c");
 	support_fail(&support, support_call(&support), REASON_OVERLOADED, FAILURE_ACTION_NEXT);
-	struct call *call = support_call(&support);
-	assert_model(call, "b/two");
-	support_answer(&support, call);
+	support_answer_of(&support, "b/two");
 	assert_int_equal(support_only_reply(&support).attempts, 2);
 	support_close(&support);
 }
@@ -116,15 +98,12 @@ static void flow_retry_goes_before_those_who_have_not_been_called(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.in_flight_max = 1;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_chat(&support, 0, 0, "c");
 	struct call *call = support_call(&support);
 	support_take_chat(&support, 0, 1, "d");
 	support_fail(&support, call, REASON_OVERLOADED, FAILURE_ACTION_NEXT);
-	call = support_call(&support);
-	assert_model(call, "b/two");
-	support_answer(&support, call);
+	support_answer_of(&support, "b/two");
 	support_answer(&support, support_call(&support));
 	assert_int_equal(support.offsets[0], 0);
 	support_close(&support);
@@ -136,12 +115,10 @@ static void flow_retry_refusal_asks_another_model_once(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.model_count = 3;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_chat(&support, 0, 0, "c");
 	support_fail(&support, support_call(&support), REASON_MODERATED, FAILURE_ACTION_NEXT_ONCE);
-	struct call *call = support_call(&support);
-	assert_model(call, "b/two");
+	struct call *call = support_call_of(&support, "b/two");
 	support_fail(&support, call, REASON_REFUSED, FAILURE_ACTION_NEXT_ONCE);
 	support_no_call(&support);
 	struct chat_client_response reply = support_only_reply(&support);
@@ -156,8 +133,7 @@ static void flow_retry_reasoning_only_is_not_asked_again_of_the_same_model(void 
 	struct support support;
 	support_init(&support);
 	support.options.model_count = 1;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_chat(&support, 0, 0, "c");
 	struct failure failure = failure_of_defect(ANSWER_DEFECT_REASONING);
 	support_fail(&support, support_call(&support), failure.reason, failure.action);
@@ -184,8 +160,7 @@ static void flow_retry_too_long_context_halves_the_history_once(void **state)
 	assert_true(support_contains(buffer_bytes(&call->body), "first question"));
 	support_fail(&support, call, REASON_CONTEXT_LENGTH, FAILURE_ACTION_TRIM);
 	assert_int_equal(support.step, RETRY_STEP_TRIM);
-	call = support_call(&support);
-	assert_model(call, "a/one");
+	call = support_call_of(&support, "a/one");
 	assert_false(support_contains(buffer_bytes(&call->body), "first question"));
 	assert_true(support_contains(buffer_bytes(&call->body), "second question"));
 	assert_true(support_contains(buffer_bytes(&call->body), "third question"));
@@ -266,8 +241,7 @@ static void flow_retry_last_attempt_has_all_the_time_for_its_content(void **stat
 	support_init(&support);
 	support.options.retry.first_content_max_ms = 60000;
 	support.options.retry.max_attempts = 2;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_chat(&support, 0, 0, "c");
 	struct call *call = support_call(&support);
 	assert_int_equal(call->first_content_due_ms, SUPPORT_MONO_MS + 9700 * 55 / 100);
@@ -306,8 +280,7 @@ static void flow_retry_models_of_a_request_are_steps_and_on_no_attempt(void **st
 	support_take_json(&support, "{\"request_id\":\"r\",\"models\":[\"x/1\",\"x/2\",\"x/3\"],\"route\":\"fallback\","
 				    "\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}");
 	for (int i = 0; i < 3; i++) {
-		struct call *call = support_call(&support);
-		assert_model(call, wanted[i]);
+		struct call *call = support_call_of(&support, wanted[i]);
 		assert_false(support_contains(buffer_bytes(&call->body), "\"models\""));
 		assert_false(support_contains(buffer_bytes(&call->body), "\"route\""));
 		support_fail(&support, call, REASON_OVERLOADED, FAILURE_ACTION_NEXT);
@@ -329,8 +302,7 @@ static void flow_retry_body_is_the_same_for_each_attempt_and_process(void **stat
 		support.options.seed = seed;
 		support.options.provider = BYTES_LITERAL("{\"sort\":\"latency\"}");
 		support.now.mono_ms += (int64_t)seed * 997;
-		support_start(&support);
-		support_assign(&support, 0, -1, BYTES_NONE);
+		support_begin(&support);
 		support_take_json(&support, "{\"user\":\"u\",\"request_id\":\"r\",\"top_p\":0.5,\"messages\":["
 					    "{\"role\":\"user\",\"content\":\"Hi\"}]}");
 		for (int attempt = 0; attempt < 3; attempt++) {

@@ -32,8 +32,7 @@ static void flow_take_settings_stand_in_for_what_the_request_leaves_out(void **s
 	support.options.max_tokens = BYTES_LITERAL("512");
 	support.options.provider = BYTES_LITERAL("{\"sort\":\"price\"}");
 	support.options.system_prompt = BYTES_LITERAL("Be kind.");
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_chat(&support, 0, 0, "c");
 	struct call *call = support_call(&support);
 	assert_text_equal(buffer_bytes(&call->body),
@@ -50,8 +49,7 @@ static void flow_take_long_history_is_trimmed(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.history.messages_max = 1;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_json(&support, "{\"request_id\":\"r\",\"messages\":[{\"role\":\"user\",\"content\":\"old\"},"
 				    "{\"role\":\"assistant\",\"content\":\"older\"},"
 				    "{\"role\":\"user\",\"content\":\"new\"}]}");
@@ -70,8 +68,7 @@ static void assert_models(const char *fields, const char *globs, const char *wan
 	struct bytes allowed = bytes_of(globs);
 	support.options.allowed_models = &allowed;
 	support.options.allowed_model_count = globs == NULL ? 0 : 1;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	char json[400], seen[200] = "";
 	snprintf(json, sizeof(json), "{\"request_id\":\"r\",%s" MESSAGES "}", fields);
 	support_take_json(&support, json);
@@ -251,8 +248,7 @@ static void flow_take_request_beyond_the_memory_of_a_chat_is_internal(void **sta
 	struct support support;
 	support_init(&support);
 	support.options.job_bytes_max = 20000;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	static char json[40000];
 	int size = snprintf(json, sizeof(json), "{\"request_id\":\"r\",\"messages\":[");
 	for (int i = 0; i < 500; i++)
@@ -270,8 +266,7 @@ static void flow_take_body_beyond_its_bound_is_internal(void **state)
 	struct support support;
 	support_init(&support);
 	support.options.body_bytes_max = 40;
-	support_start(&support);
-	support_assign(&support, 0, -1, BYTES_NONE);
+	support_begin(&support);
 	support_take_chat(&support, 0, 0, "c");
 	support_take_chat(&support, 0, 1, "c");
 	support_no_call(&support);
