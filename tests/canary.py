@@ -26,6 +26,7 @@ from dataclasses import dataclass
 FIRST, LAST = 12, 8
 UNESCAPED_MAX = 4  # times that text may have been escaped
 UNPACKED_MAX = 1 << 24  # bytes of one compressed stream
+PIECE = 1 << 16  # bytes of a stream that are unpacked at once
 DEPTH_MAX = 3  # streams in streams
 PREFIX = b"sk-or-v1-"
 
@@ -127,15 +128,25 @@ def _unescaped(data: bytes) -> Iterator[tuple[str, bytes]]:
 _PACKED = re.compile(rb"\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]")
 
 
+def _unpack(data: memoryview, is_gzip: bool) -> bytes:
+    """One stream, also when it breaks off; nothing when there is none. In pieces: most beginnings are none, and end soon."""
+    stream = zlib.decompressobj(31 if is_gzip else 15)
+    text = bytearray()
+    for at in range(0, len(data), PIECE):
+        try:
+            text += stream.decompress(data[at : at + PIECE], UNPACKED_MAX - len(text))
+        except zlib.error:
+            return b""
+        if stream.eof or len(text) >= UNPACKED_MAX:
+            break
+    return bytes(text)
+
+
 def _unpacked(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """What gzip and zlib streams hold, wherever in the data they begin, also when they break off."""
+    """What gzip and zlib streams hold, wherever in the data they begin."""
     for hit in _PACKED.finditer(data):
         is_gzip = data[hit.start()] == 0x1F
-        try:
-            text = zlib.decompressobj(31 if is_gzip else 15).decompress(data[hit.start() :], UNPACKED_MAX)
-        except zlib.error:
-            continue
-        if text:
+        if text := _unpack(memoryview(data)[hit.start() :], is_gzip):
             yield "gzip" if is_gzip else "zlib", text
 
 
