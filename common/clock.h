@@ -1,6 +1,6 @@
 /* The two clocks, read once per turn of a loop and passed down as an argument.
  *
- * Nothing but the loops calls these: everything below gets `struct instant`, so tests give any time they like.
+ * Nothing but the loops reads them: everything below gets `struct instant`, so tests give any time they like.
  * Durations and due times use the monotonic clock only; the wall clock is for record timestamps and logs. */
 #ifndef COMMON_CLOCK_H
 #define COMMON_CLOCK_H
@@ -17,6 +17,12 @@ struct instant clock_now(void);
 
 /* CLOCK_MONOTONIC in nanoseconds, for measurements. */
 int64_t clock_mono_ns(void);
+
+/* Of two due times; INT64_MAX stands for never. */
+static inline int64_t clock_earlier(int64_t a_ms, int64_t b_ms)
+{
+	return a_ms < b_ms ? a_ms : b_ms;
+}
 
 /* `wall_ms` (Unix milliseconds) on the monotonic scale, as seen at `now`; saturates instead of overflowing. */
 int64_t clock_mono_of_wall(struct instant now, int64_t wall_ms);

@@ -81,6 +81,16 @@ static void clock_mono_of_wall_later_is_never_earlier(void **state)
 	}
 }
 
+static void clock_earlier_is_the_smaller_one_and_never_comes_last(void **state)
+{
+	(void)state;
+	assert_int_equal(clock_earlier(3, 4), 3);
+	assert_int_equal(clock_earlier(4, 3), 3);
+	assert_int_equal(clock_earlier(INT64_MAX, 4), 4);
+	assert_true(clock_earlier(INT64_MAX, INT64_MAX) == INT64_MAX);
+	assert_true(clock_earlier(INT64_MIN, INT64_MAX) == INT64_MIN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -89,6 +99,7 @@ int main(void)
 		cmocka_unit_test(clock_mono_of_wall_keeps_distances),
 		cmocka_unit_test(clock_mono_of_wall_borders_saturate),
 		cmocka_unit_test(clock_mono_of_wall_later_is_never_earlier),
+		cmocka_unit_test(clock_earlier_is_the_smaller_one_and_never_comes_last),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -350,26 +350,21 @@ void flow_tick(struct flow *flow, struct instant now)
 	flow_check(flow);
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 int64_t flow_due(const struct flow *flow)
 {
-	int64_t due_ms = earlier(flow->held_due_ms, park_due(flow->park));
+	int64_t due_ms = clock_earlier(flow->held_due_ms, park_due(flow->park));
 	struct heap_node *first = heap_first(&flow->due);
-	if (first != NULL) due_ms = earlier(due_ms, first->due);
-	if (flow->is_draining && flow->waiting > 0) due_ms = earlier(due_ms, flow->drain_until_ms);
-	due_ms = earlier(due_ms, flow_guard_probe_due(flow));
+	if (first != NULL) due_ms = clock_earlier(due_ms, first->due);
+	if (flow->is_draining && flow->waiting > 0) due_ms = clock_earlier(due_ms, flow->drain_until_ms);
+	due_ms = clock_earlier(due_ms, flow_guard_probe_due(flow));
 	if (flow->batch != NULL) return due_ms;
 
 	int64_t batch_ms = flow->batch_began_ms + flow->options.batch_interval_ms;
 	if (batch_ms < flow->batch_not_before_ms) batch_ms = flow->batch_not_before_ms;
-	if (flow->reply_count > 0) return earlier(due_ms, batch_ms);
+	if (flow->reply_count > 0) return clock_earlier(due_ms, batch_ms);
 	if (flow->dirty_since_ms != 0) {
 		int64_t dirty_ms = flow->dirty_since_ms + FLOW_PROGRESS_INTERVAL_MS;
-		return earlier(due_ms, batch_ms > dirty_ms ? batch_ms : dirty_ms);
+		return clock_earlier(due_ms, batch_ms > dirty_ms ? batch_ms : dirty_ms);
 	}
 	return due_ms;
 }

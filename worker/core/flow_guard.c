@@ -299,9 +299,7 @@ int64_t flow_guard_probe_due(const struct flow *flow)
 {
 	ASSERT(flow->guard.probe_id != 0 || !flow->guard.is_look);
 	if (flow->is_draining || flow->guard.probe_id != 0) return INT64_MAX;
-	int64_t due_ms = account_probe_due(&flow->guard.account);
-	int64_t look_ms = look_due(flow);
-	return look_ms < due_ms ? look_ms : due_ms;
+	return clock_earlier(account_probe_due(&flow->guard.account), look_due(flow));
 }
 
 enum status flow_next_probe(struct flow *flow, struct instant now, uint64_t *out_id, int64_t *out_deadline_ms)

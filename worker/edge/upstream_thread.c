@@ -300,10 +300,8 @@ static void thread_end_overdue(struct upstream_thread *thread)
 static int thread_timeout_ms(struct upstream_thread *thread)
 {
 	int64_t due = upstream_transfers_due(&thread->transfers);
-	int64_t libcurl_due = upstream_multis_due(&thread->multis);
-	if (libcurl_due < due) due = libcurl_due;
-	int64_t waiting_due = upstream_waiting_due(&thread->waiting);
-	if (waiting_due < due) due = waiting_due;
+	due = clock_earlier(due, upstream_multis_due(&thread->multis));
+	due = clock_earlier(due, upstream_waiting_due(&thread->waiting));
 	if (due == INT64_MAX) return -1;
 	if (due == INT64_MIN) return 0;
 	int64_t left_ms = due - clock_now().mono_ms;

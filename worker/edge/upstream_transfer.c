@@ -324,11 +324,6 @@ bool upstream_transfer_lacks_descriptor(const struct upstream_transfer *transfer
 	return is_unsent && upstream_multi_lacks_descriptor(transfer->multi, code);
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 int64_t upstream_transfer_due(const struct upstream_transfer *transfer)
 {
 	if (transfer->state == UPSTREAM_TRANSFER_ANSWERED) return transfer->verdict_ms + UPSTREAM_ANSWERED_MS;
@@ -336,7 +331,7 @@ int64_t upstream_transfer_due(const struct upstream_transfer *transfer)
 	const struct call *call = transfer->call;
 	ASSERT(call != NULL);
 	if (transfer->aim == UPSTREAM_AIM_KEY || transfer->state == UPSTREAM_TRANSFER_WAITING) return call->deadline_ms;
-	if (transfer->content == 0) return earlier(call->first_content_due_ms, call->deadline_ms);
+	if (transfer->content == 0) return clock_earlier(call->first_content_due_ms, call->deadline_ms);
 	bool may_stall = call->deadline_ms - transfer->content_ms > call->stall_ms;
 	return may_stall ? transfer->content_ms + call->stall_ms : call->deadline_ms;
 }
