@@ -1,18 +1,26 @@
-"""Where a key could come out, collected for the scanner (tests/canary.py): one function a sink."""
+"""Where a key could come out, collected for the scanner (tests/canary.py): one function a sink. And the fixtures of the tests
+that look there."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import subprocess
+import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import BUILD, Site, Worker, read_topic
+import pytest
+from harness import BUILD, ROOT, Broker, Site, Worker, free_port, read_topic
 
+sys.path.insert(0, str(ROOT / "tests/upstream"))
+from echo_server import EchoServer  # noqa: E402
+
+_numbers = itertools.count(1)
 LEAKY = BUILD / "tests/tools/leaky_worker"
 NOBODY = 65534
 # Of a data folder: offsets and times, in files that are as large as they may become.
@@ -81,6 +89,24 @@ class TappedSite(Site):
 
     def settings(self) -> dict[str, Any]:
         return {**super().settings(), "kafka.bootstrap_servers": self.broker.bootstrap}
+
+
+@pytest.fixture(scope="module")
+def tapped(tmp_path_factory) -> Iterator[tuple[Broker, Tap]]:
+    with Broker(tmp_path_factory.mktemp("kafka"), advertised_port=free_port()) as broker:
+        with Tap(lambda: broker.port, broker.advertised_port) as tap:
+            yield broker, tap
+
+
+@pytest.fixture
+def site(tapped) -> TappedSite:
+    return TappedSite(tapped[0], f"canary{next(_numbers)}")
+
+
+@pytest.fixture
+def service() -> Iterator[EchoServer]:
+    with EchoServer() as server:
+        yield server
 
 
 def output_of(arguments: Iterable[Any], environment: dict[str, str], program: Path = Worker.program,

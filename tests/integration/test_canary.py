@@ -5,54 +5,31 @@ tests/integration/test_canary_seeds.py plants a leak at each of these places and
 
 from __future__ import annotations
 
-import itertools
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import canary
 import harness
 import pytest
-from canary_tool import (
+from canary_tool import (  # noqa: F401
     Tap,
-    TappedSite,
     admin_answers,
     broker_disk,
     output_of,
     process_files,
+    service,
+    site,
+    tapped,
     topics_and_offsets,
 )
-from harness import Broker, chat, free_port, until
+from harness import chat, until
 
-sys.path.insert(0, str(harness.ROOT / "tests/upstream"))
-from echo_server import EchoServer  # noqa: E402
-
-_numbers = itertools.count(1)
 STATUSES = (400, 403, 404, 408, 409, 413, 418, 422, 429, 500, 502, 503, 504, 524, 529)
 # What an answer may hold that is masked: common/redaction.h.
 MASKED = ("raw", "base64 +0", "base64 +1", "base64 +2", "base64url +0", "base64url +1", "base64url +2", "hex", "HEX", "url",
           "url, all", "json", "json, all")
 # Inside the arguments of a tool call these are escaped once more, which is beyond what is known.
 ONCE = ("json", "json, all")
-
-
-@pytest.fixture(scope="module")
-def tapped(tmp_path_factory) -> Iterator[tuple[Broker, Tap]]:
-    with Broker(tmp_path_factory.mktemp("kafka"), advertised_port=free_port()) as broker:
-        with Tap(lambda: broker.port, broker.advertised_port) as tap:
-            yield broker, tap
-
-
-@pytest.fixture
-def site(tapped) -> TappedSite:
-    return TappedSite(tapped[0], f"canary{next(_numbers)}")
-
-
-@pytest.fixture
-def service() -> Iterator[EchoServer]:
-    with EchoServer() as server:
-        yield server
 
 
 def storm(key: str) -> list[dict]:

@@ -13,19 +13,16 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import canary
 import harness
 import pytest
-from canary_tool import (
+from canary_tool import (  # noqa: F401
     LEAKY,
     Tap,
-    TappedSite,
     admin_answers,
     as_nobody,
     broker_disk,
@@ -34,12 +31,12 @@ from canary_tool import (
     output_of,
     process_files,
     record_bytes,
+    service,
+    site,
+    tapped,
     topics_and_offsets,
 )
-from harness import Broker, Worker, chat, free_port, read_topic, until
-
-sys.path.insert(0, str(harness.ROOT / "tests/upstream"))
-from echo_server import EchoServer  # noqa: E402
+from harness import Worker, chat, free_port, read_topic, until
 
 # Forms that can be in text that has to be UTF-8, and in a word of a command line.
 TEXTUAL = [name for name in canary.ENCODINGS if name not in ("gzip", "zlib", "UTF-16LE", "UTF-16BE")]
@@ -79,24 +76,6 @@ class Seed:
 @pytest.fixture
 def seed(tmp_path: Path) -> Seed:
     return Seed(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def tapped(tmp_path_factory) -> Iterator[tuple[Broker, Tap]]:
-    with Broker(tmp_path_factory.mktemp("kafka"), advertised_port=free_port()) as broker:
-        with Tap(lambda: broker.port, broker.advertised_port) as tap:
-            yield broker, tap
-
-
-@pytest.fixture
-def site(tapped) -> TappedSite:
-    return TappedSite(tapped[0], f"seeds{time.monotonic_ns()}")
-
-
-@pytest.fixture
-def service() -> Iterator[EchoServer]:
-    with EchoServer() as server:
-        yield server
 
 
 @pytest.fixture
