@@ -83,8 +83,7 @@ static bool put_batch(struct worker *worker, struct instant now)
 		free(copy);
 		return false;
 	}
-	for (size_t i = 0; i < group.size; i++)
-		copy[i] = group.data[i];
+	memcpy(copy, group.data, group.size);
 	batch->group = bytes_at(copy, group.size);
 	enum status status = publisher_put(worker->publisher, batch);
 	/* The flow makes one batch at a time, so the publisher has room. */
@@ -401,7 +400,8 @@ static enum status open_admin(struct worker *worker)
 	return status;
 }
 
-static enum status watch_all(struct worker *worker)
+/* What wakes the loop. */
+static enum status open_epoll(struct worker *worker)
 {
 	const int fds[] = {
 		worker->signals.fd,
@@ -409,36 +409,33 @@ static enum status watch_all(struct worker *worker)
 		publisher_fd(worker->publisher),
 		upstream_fd(worker->upstream),
 	};
+	worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (worker->epoll_fd < 0) return STATUS_IO;
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (watch(worker, fds[i]) != STATUS_OK) return STATUS_IO;
 	return STATUS_OK;
 }
 
-/* Opens one thing after the other; the first failure is told and ends it. */
-static enum status open_all(struct worker *worker, const struct secret *secret)
+/* Tells of a part that could not be opened. */
+static enum status opened(const struct worker *worker, const char *part, enum status status)
 {
-	worker->health.settings_loaded = true;
-	worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (worker->epoll_fd < 0) return STATUS_IO;
-	enum status status = open_flow(worker);
-	const char *part = "flow";
-	if (status == STATUS_OK) status = open_watchdog(worker);
-	if (status == STATUS_OK) {
-		part = "admin.listen";
-		status = open_admin(worker);
-	}
-	if (status == STATUS_OK) {
-		part = "openrouter";
-		status = open_upstream(worker, secret);
-	}
-	if (status == STATUS_OK) {
-		part = "kafka";
-		status = open_kafka(worker);
-	}
-	if (status == STATUS_OK) status = watch_all(worker);
 	if (status != STATUS_OK)
 		log_event(worker->log, LOG_LEVEL_ERROR, "cannot start",
 			LOG_FIELDS(log_string("part", part), log_string("why", status_text(status))));
+	return status;
+}
+
+/* Opens one thing after the other; the first failure ends it. */
+static enum status open_all(struct worker *worker, const struct secret *secret)
+{
+	worker->health.settings_loaded = true;
+	enum status status = opened(worker, "signals", signals_open(&worker->signals, secret_has_file(secret)));
+	if (status == STATUS_OK) status = opened(worker, "flow", open_flow(worker));
+	if (status == STATUS_OK) status = opened(worker, "worker.stuck_ms", open_watchdog(worker));
+	if (status == STATUS_OK) status = opened(worker, "admin.listen", open_admin(worker));
+	if (status == STATUS_OK) status = opened(worker, "openrouter", open_upstream(worker, secret));
+	if (status == STATUS_OK) status = opened(worker, "kafka", open_kafka(worker));
+	if (status == STATUS_OK) status = opened(worker, "loop", open_epoll(worker));
 	return status;
 }
 
@@ -472,8 +469,7 @@ static enum worker_exit exit_of(const struct worker *worker, enum status status)
 enum worker_exit worker_run(const struct settings *settings, struct secret *secret, struct log *log)
 {
 	struct worker worker = { .settings = settings, .log = log, .epoll_fd = -1, .signals = { .fd = -1 } };
-	enum status status = signals_open(&worker.signals, secret_has_file(secret));
-	if (status == STATUS_OK) status = open_all(&worker, secret);
+	enum status status = open_all(&worker, secret);
 	if (status == STATUS_OK) {
 		worker.key = (struct worker_key){
 			.secret = secret, .log = log, .flow = worker.flow, .upstream = worker.upstream

@@ -121,6 +121,7 @@ def test_worker_whose_log_nobody_reads_goes_on_and_tells_how_much_was_dropped(
 # What cannot be had, and what is told of it.
 REFUSALS = {
     "descriptors": ["ulimit -n 12"],
+    "a second descriptor": ["ulimit -n 4"],
     "threads": ["ulimit -s 200000000000"],  # each would have a stack of that size
 }
 
