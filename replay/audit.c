@@ -18,7 +18,7 @@ enum {
 	EXAMPLES_DEFAULT = 10,
 	LIMIT_DEFAULT = 50 * 1000 * 1000,
 	REPORT_MAX = 8 << 20,
-	/* Replies are looked for from so long before the first request on: clocks differ. */
+	/* Replies are looked for from so long before --from on: clocks differ. */
 	CLOCKS_DIFFER_MS = 60 * 1000
 };
 
@@ -68,7 +68,7 @@ static const struct option_table TABLE = {
 		"Reads requests and replies as a reader of committed records sees them, and says whether each request\n"
 		"has exactly one reply, in order, in time, under the right key. Joins no group and writes nothing.",
 	.epilogue = "Memory: 24 bytes a request, and up to 43 for each conversation of one response topic.\n"
-		    "Exit codes: 0 clean, 1 too many requests, 2 usage, 3 cannot read, 5 not clean,\n"
+		    "Exit codes: 0 clean, 1 too many requests or no output, 2 usage, 3 cannot read, 5 not clean,\n"
 		    "78 a property that librdkafka refuses.",
 	.rows = ROWS,
 	.count = sizeof ROWS / sizeof ROWS[0],
@@ -179,7 +179,7 @@ static enum status read_requests(struct auditing *auditing)
 	return status;
 }
 
-/* Reads what was written to `topic` since shortly before the first request. */
+/* Reads what was written to `topic` since shortly before the span of time. */
 static enum status read_later(struct auditing *auditing, const char *topic, bool is_response)
 {
 	struct kafka_range *ranges = NULL;
@@ -225,7 +225,6 @@ static enum exit_code print_report(const struct auditing *auditing)
 		audit_report_text(auditing->judge, &subject, &text);
 	bool is_whole = buffer_status(&text) == STATUS_OK;
 	if (is_whole) fwrite(text.data, 1, text.size, stdout);
-	fflush(stdout);
 	buffer_deinit(&text);
 	if (!is_whole) return tell(EXIT_CODE_FAILED, "out of memory", "");
 	return audit_judge_is_clean(auditing->judge) ? EXIT_CODE_OK : EXIT_CODE_MISMATCH;

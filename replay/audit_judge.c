@@ -241,7 +241,8 @@ static void judge_unanswered(struct audit_judge *judge, int32_t partition, const
 	int64_t now_ms, int64_t committed)
 {
 	int64_t offset = audit_entry_offset(entry);
-	bool is_young = entry->timestamp_ms >= 0 && now_ms - entry->timestamp_ms < judge->options.deadline_ms;
+	int64_t deadline_ms = judge->options.deadline_ms;
+	bool is_young = deadline_ms > 0 && entry->timestamp_ms >= 0 && now_ms - entry->timestamp_ms < deadline_ms;
 	if (is_young) {
 		judge->counts.pending++;
 	} else if (offset >= committed) {

@@ -5,7 +5,8 @@
  * knows nothing of Kafka and looks at no clock.
  *
  * A lane is a conversation within one partition of the requests, named by the key of its replies; within one
- * partition of these their order counts. A reply without a key stands in no lane. Ids are compared by hashes of 32 bits, lanes by 64 bits, keyed by `seed`.
+ * partition of these their order counts. A reply without a key stands in no lane. Ids are compared by hashes of 32 bits,
+ * lanes by 64 bits, keyed by `seed`.
  *
  * Ownership: what is told is borrowed for the call, names of topics until the end. Threads: one. Nothing blocks. */
 #ifndef REPLAY_AUDIT_JUDGE_H

@@ -48,9 +48,11 @@ void audit_report_text(const struct audit_judge *judge, const struct audit_subje
 	const struct audit_counts *counts = audit_judge_counts(judge);
 	add_row(out, "requests", counts->requests, subject->requests);
 	add_row(out, "replied to", counts->answered, "");
-	buffer_append_format(out, "    %zu answered, %zu fallback, %zu rejected; the slowest after %" PRId64 " ms\n",
-		counts->outcomes[AUDIT_ANSWERED], counts->outcomes[AUDIT_FALLBACK], counts->outcomes[AUDIT_REJECTED],
-		counts->slowest_ms);
+	buffer_append_format(out, "    %zu answered, %zu fallback, %zu rejected", counts->outcomes[AUDIT_ANSWERED],
+		counts->outcomes[AUDIT_FALLBACK], counts->outcomes[AUDIT_REJECTED]);
+	if (counts->slowest_ms >= 0)
+		buffer_append_format(out, "; the slowest after %" PRId64 " ms", counts->slowest_ms);
+	buffer_append_char(out, '\n');
 	add_row(out, "pending", counts->pending, "younger than the deadline");
 	if (subject->group != NULL) add_row(out, "open", counts->open, "not finished by the group");
 	if (counts->outside > 0) add_row(out, "outside of the time given", counts->outside, "");

@@ -213,7 +213,7 @@ enum status audit_lanes_step(struct audit_lanes *lanes, uint64_t name, int64_t o
 {
 	if (name == 0) name = 1;
 	struct lane *lane = place_of(lanes->table, lanes->capacity, name);
-	*out_before = lane->name != 0 ? lane->offset : -1;
+	int64_t before = lane->name != 0 ? lane->offset : -1;
 	if (lane->name == 0) {
 		if (lanes->count + 1 > lanes->capacity / 4 * 3) {
 			enum status status = grow(lanes);
@@ -223,6 +223,7 @@ enum status audit_lanes_step(struct audit_lanes *lanes, uint64_t name, int64_t o
 		lanes->count++;
 	}
 	*lane = (struct lane){ .name = name, .offset = offset };
+	*out_before = before;
 	return STATUS_OK;
 }
 

@@ -34,7 +34,7 @@ NODISCARD struct audit_store *audit_store_new(size_t entries_max);
 /* Accepts NULL. */
 void audit_store_free(struct audit_store *store);
 
-/* Begins partition `id` (they come in the order 0, 1, 2, …), of which [start, end) is read. STATUS_NO_MEMORY. */
+/* Begins the next partition (0, 1, 2, …), of which [start, end) is read. STATUS_NO_MEMORY. */
 NODISCARD enum status audit_store_begin(struct audit_store *store, int64_t start, int64_t end);
 
 /* Takes the request at `offset`, which is larger than all before it in its partition. STATUS_FULL: the bound is reached.

@@ -27,7 +27,15 @@ static void print_help(FILE *stream)
 	fprintf(stream, "\nchat-replay COMMAND --help tells more. chat-replay --version prints the version.\n");
 }
 
-int main(int argc, char **argv)
+/* What a command has printed has to arrive, else its exit code would stand for something that nobody read. */
+static enum exit_code finish(enum exit_code code)
+{
+	if (fflush(stdout) == 0 && ferror(stdout) == 0) return code;
+	fprintf(stderr, "chat-replay: the output cannot be written\n");
+	return code == EXIT_CODE_OK ? EXIT_CODE_FAILED : code;
+}
+
+static enum exit_code run(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : NULL;
 	if (name == NULL) {
@@ -43,9 +51,14 @@ int main(int argc, char **argv)
 		return EXIT_CODE_OK;
 	}
 	for (size_t i = 0; i < COMMAND_COUNT; i++) {
-		if (strcmp(name, COMMANDS[i].name) == 0) return (int)COMMANDS[i].run(argc - 1, argv + 1);
+		if (strcmp(name, COMMANDS[i].name) == 0) return COMMANDS[i].run(argc - 1, argv + 1);
 	}
 	fprintf(stderr, "chat-replay: no command '%s'\n\n", name);
 	print_help(stderr);
 	return EXIT_CODE_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	return (int)finish(run(argc, argv));
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 
 import msgpack
@@ -12,8 +13,9 @@ from replay_tool import replay
 HOUR_MS = 3_600_000
 
 
-def run(site: Site, *options: str):
-    return replay("audit", "-b", site.bootstrap, "--requests", site.requests, "--responses", site.responses, *options)
+def run(site: Site, *words: str, **options):
+    return replay("audit", "-b", site.bootstrap, "--requests", site.requests, "--responses", site.responses, *words,
+                  **options)
 
 
 def ask_late(producer, count: int, age_ms: int) -> None:
@@ -57,6 +59,7 @@ def test_audit_tells_lost_from_pending_and_open(producer, site):
     assert len(verdict["lost"]["examples"]) == 2
     code, verdict = audit(site, "--deadline", "1h")
     assert (code, verdict["pending"], audit_findings(verdict)) == (0, 3, {})
+    assert "    0 answered, 0 fallback, 0 rejected\n" in run(site).stdout
     # A group that has committed nothing will still answer them.
     code, verdict = audit(site, "--group", site.group)
     assert (code, verdict["open"], audit_findings(verdict)) == (0, 3, {})
@@ -85,6 +88,12 @@ def test_audit_what_cannot_be_read_is_3(site):
     assert (done.returncode, done.stdout) == (3, "") and "no broker answers" in done.stderr
     done = replay("audit", "-b", site.bootstrap, "--requests", site.requests, "--responses", "no.such.topic")
     assert (done.returncode, done.stdout) == (3, "") and "no topic no.such.topic" in done.stderr
+
+
+def test_audit_verdict_that_cannot_be_written_is_1(site):
+    with open("/dev/full", "w") as full:
+        done = run(site, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (1, "chat-replay: the output cannot be written\n")
 
 
 def test_audit_refused_property_is_78_and_too_many_requests_are_1(producer, site):

@@ -124,6 +124,20 @@ static void judge_missing_reply_to_a_young_request_is_pending(void **state)
 	audit_judge_free(judge);
 }
 
+/* By its own clock, which is ahead of ours, it is younger than nothing. */
+static void judge_without_a_deadline_nothing_is_pending(void **state)
+{
+	(void)state;
+	const struct audit_options options = { .requests_topic = "in", .to_ms = INT64_MAX, .requests_max = 1 };
+	const struct audit_request request = { .timestamp_ms = NOW_MS + 1, .id = id_of(0) };
+	struct audit_judge *judge = audit_judge_new(&options);
+	assert_int_equal(audit_judge_partition(judge, 0, 1), STATUS_OK);
+	assert_int_equal(audit_judge_request(judge, &request), STATUS_OK);
+	(void)demand(judge, AUDIT_LOST, 1);
+	assert_int_equal(audit_judge_counts(judge)->pending, 0);
+	audit_judge_free(judge);
+}
+
 static void judge_missing_reply_at_the_deadline_is_lost(void **state)
 {
 	(void)state;
@@ -423,6 +437,7 @@ int main(void)
 		cmocka_unit_test(judge_one_reply_each_is_clean),
 		cmocka_unit_test(judge_missing_reply_is_lost),
 		cmocka_unit_test(judge_missing_reply_to_a_young_request_is_pending),
+		cmocka_unit_test(judge_without_a_deadline_nothing_is_pending),
 		cmocka_unit_test(judge_missing_reply_at_the_deadline_is_lost),
 		cmocka_unit_test(judge_what_the_group_has_not_finished_is_open),
 		cmocka_unit_test(judge_second_reply_is_a_duplicate),
