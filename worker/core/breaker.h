@@ -1,8 +1,9 @@
 /* A circuit breaker: stops calls to what keeps failing, and finds out with a few real ones when it works again.
  *
  * Closed, it counts the calls that ended within a sliding window; enough of them, with too large a share failed, open
- * it. So many failures in a row as make enough calls do, too: a busy window would need seconds to turn. Open, it admits nothing for a while. Then it is half open: BREAKER_PROBES calls are admitted at a time; so many
- * good ones close it, one that fails opens it again for twice as long, up to a bound, with ±20 % of jitter.
+ * it. So many failures in a row as make enough calls do, too: a busy window would need seconds to turn. Open, it admits
+ * nothing for a while. Then it is half open: BREAKER_PROBES calls are admitted at a time; so many good ones close it, one
+ * that fails opens it again for twice as long, up to a bound, with ±20 % of jitter.
  *
  * A call gets a pass when it begins and gives it back when it ends. A pass of an earlier state counts for nothing: a
  * slow call that began before the breaker opened says nothing about now.

@@ -55,8 +55,8 @@ struct upstream_multis {
 
 #define HEAP_NEVER INT64_MAX
 
-/* Room for `transfers_max` transfers; `setup`, `sockets`, `now` and `connection_max` have been set. Handles are made later, as they are
- * needed. STATUS_NO_MEMORY. */
+/* Room for `transfers_max` transfers; `setup`, `sockets`, `now` and `connection_max` have been set. Handles are made later,
+ * as they are needed. STATUS_NO_MEMORY. */
 NODISCARD enum status upstream_multis_init(struct upstream_multis *set, size_t transfers_max);
 
 /* All transfers have been removed. Closes all connections. */

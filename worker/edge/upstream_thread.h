@@ -1,8 +1,9 @@
 /* One thread of the pool: a loop that waits for sockets, orders and clocks, and runs the attempts it was given.
  *
- * A turn of the loop: wait → pass socket events to libcurl → take all orders → run libcurl's timers → give back what
- * has ended → end what is overdue, or give it back when it has its verdict → tell of those whose content has begun.
- * Everything that is there is taken in one turn, and calls go back in one run, so a burst wakes each side once.
+ * A turn of the loop: wait → pass socket events to libcurl → let those try again that wait for a descriptor → take
+ * orders → run libcurl's timers → give back what has ended → end what is overdue, or give it back when it has its
+ * verdict → tell of those whose content has begun. Some hundreds of events and orders are taken in one turn, and calls go
+ * back in one run, so a burst wakes each side once.
  * Without orders and transfers the thread sleeps without a time limit.
  *
  * Two mailboxes connect it to the pool: its own for orders, and one for all threads for the calls that come back and

@@ -1,7 +1,7 @@
 /* One attempt: an easy handle that is used again and again, the reader of its response, and its clocks.
  *
- * A handle keeps its options between calls; only the body and the time limit change, which is far cheaper than
- * setting up a new one. States, changed by the functions below only:
+ * A handle keeps its options between calls; only what a call brings changes (body, time limit, the key's header lines,
+ * seldom the URL), which is far cheaper than setting up a new one. States, changed by the functions below only:
  *
  *     FREE → RUNNING → FREE                        the transfer ended, or was ended, before its verdict
  *                    ↔ WAITING → FREE              it had no descriptor (upstream_waiting.h), and tries again or is ended
