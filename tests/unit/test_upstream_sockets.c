@@ -68,17 +68,36 @@ static bool is_broken(const struct pairs *pairs, int i)
 	return there == 0;
 }
 
+static int find(struct pairs *pairs, int port)
+{
+	return upstream_sockets_find(&pairs->sockets, NULL, port);
+}
+
 static void upstream_sockets_find_knows_connections_by_their_port(void **state)
 {
 	(void)state;
 	struct pairs pairs;
 	pairs_open(&pairs);
 	for (int i = 0; i < PAIRS; i++)
-		assert_int_equal(upstream_sockets_find(&pairs.sockets, port_of(pairs.ours[i])), pairs.ours[i]);
-	assert_int_equal(upstream_sockets_find(&pairs.sockets, port_of(pairs.theirs[0])), -1);
+		assert_int_equal(find(&pairs, port_of(pairs.ours[i])), pairs.ours[i]);
+	assert_int_equal(find(&pairs, port_of(pairs.theirs[0])), -1);
 	int port = port_of(pairs.ours[1]);
 	(void)upstream_sockets_closing(&pairs.sockets, pairs.ours[1]);
-	assert_int_equal(upstream_sockets_find(&pairs.sockets, port), -1);
+	assert_int_equal(find(&pairs, port), -1);
+	pairs_close(&pairs);
+}
+
+static void upstream_sockets_find_takes_no_connection_of_another_handle(void **state)
+{
+	(void)state;
+	struct pairs pairs;
+	pairs_open(&pairs);
+	const struct upstream_multi *multi = (void *)&pairs;
+	int port = port_of(pairs.ours[1]);
+	assert_int_equal(upstream_sockets_find(&pairs.sockets, multi, port), -1);
+	upstream_sockets_want(&pairs.sockets, pairs.ours[1], EPOLLIN, (void *)&pairs, 100);
+	assert_int_equal(upstream_sockets_find(&pairs.sockets, multi, port), pairs.ours[1]);
+	assert_int_equal(find(&pairs, port), -1);
 	pairs_close(&pairs);
 }
 
@@ -153,6 +172,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(upstream_sockets_find_knows_connections_by_their_port),
+		cmocka_unit_test(upstream_sockets_find_takes_no_connection_of_another_handle),
 		cmocka_unit_test(upstream_sockets_heard_is_of_each_connection),
 		cmocka_unit_test(upstream_sockets_break_leaves_nothing_to_read),
 		cmocka_unit_test(upstream_sockets_break_idle_spares_those_in_use_and_those_just_used),

@@ -139,12 +139,12 @@ static int local_port_of(int fd)
 	return address.any.sa_family == AF_INET6 ? ntohs(address.v6.sin6_port) : 0;
 }
 
-int upstream_sockets_find(struct upstream_sockets *sockets, int local_port)
+int upstream_sockets_find(struct upstream_sockets *sockets, const struct upstream_multi *multi, int local_port)
 {
 	ASSERT(local_port > 0);
 	for (size_t fd = 0; fd < sockets->count; fd++) {
 		struct upstream_socket *socket = &sockets->table[fd];
-		if (!socket->is_connection) continue;
+		if (!socket->is_connection || socket->multi != multi) continue;
 		if (socket->local_port == 0) socket->local_port = local_port_of((int)fd);
 		if (socket->local_port == local_port) return (int)fd;
 	}

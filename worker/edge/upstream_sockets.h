@@ -61,8 +61,9 @@ struct upstream_multi *upstream_sockets_closing(struct upstream_sockets *sockets
 void upstream_sockets_want(
 	struct upstream_sockets *sockets, int fd, uint32_t events, struct upstream_multi *multi, int64_t now_ms);
 
-/* The connection with this local port; -1 when there is none. */
-int upstream_sockets_find(struct upstream_sockets *sockets, int local_port);
+/* The connection of `multi` with this local port; -1 when there is none. The port alone would not do: connections to several
+ * addresses may have the same. */
+int upstream_sockets_find(struct upstream_sockets *sockets, const struct upstream_multi *multi, int local_port);
 
 /* A response went on over this connection. */
 void upstream_sockets_hear(struct upstream_sockets *sockets, int fd, int64_t now_ms);

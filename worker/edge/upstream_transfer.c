@@ -41,7 +41,8 @@ static int on_request(void *context, char *peer_ip, char *local_ip, int peer_por
 	}
 	transfer->call->requests_sent++;
 	bool is_shared = transfer->setup->http_version != CURL_HTTP_VERSION_1_1 && local_port > 0;
-	transfer->socket_fd = is_shared ? upstream_sockets_find(transfer->multi->set->sockets, local_port) : -1;
+	const struct upstream_multi *multi = transfer->multi;
+	transfer->socket_fd = is_shared ? upstream_sockets_find(multi->set->sockets, multi, local_port) : -1;
 	return CURL_PREREQFUNC_OK;
 }
 
