@@ -77,6 +77,8 @@ static bool put_batch(struct worker *worker, struct instant now)
 	worker->is_blocked = !bytes_is_given(group) || !publisher_is_ready(worker->publisher);
 	if (worker->is_blocked) return false;
 	char *copy = malloc(group.size);
+	/* Else the loop would spin until there is memory. */
+	worker->is_blocked = copy == NULL;
 	if (copy == NULL) return false;
 	struct batch *batch;
 	if (flow_next_batch(worker->flow, now, &batch) != STATUS_OK) {
