@@ -91,6 +91,16 @@ def test_running_worker_without_broker_is_healthy_but_not_ready(settings):
     assert all(name in table for name in exposed)
 
 
+def test_certificates_that_cannot_be_read_are_told_and_end_it(settings, tmp_path):
+    """After such a refusal librdkafka's configuration must not be destroyed: some kilobytes are left behind."""
+    missing = tmp_path / "missing.pem"
+    refused = run("run", "-c", settings, "-X", "security.protocol=ssl", "-X", f"ssl.ca.location={missing}",
+                  env=environment(ASAN_OPTIONS="detect_leaks=0"))
+    assert refused.returncode == 78
+    assert "the consumer cannot be made" in refused.err
+    assert "ssl.ca.location" in refused.err
+
+
 def test_key_from_file_serves(settings, tmp_path):
     key = tmp_path / "key"
     key.write_text(CANARY + "\n")

@@ -29,6 +29,7 @@ void kafka_watch_init(struct kafka_watch *watch)
 	atomic_init(&watch->has_answered, false);
 	atomic_init(&watch->has_answered_join, false);
 	atomic_init(&watch->is_joining, false);
+	watch->has_begun = false;
 }
 
 static bool is_transactional(int16_t api_key)
@@ -75,6 +76,8 @@ static rd_kafka_resp_err_t on_new(
 	rd_kafka_t *rk, const rd_kafka_conf_t *conf, void *opaque, char *out_error, size_t error_size)
 {
 	(void)conf, (void)out_error, (void)error_size;
+	struct kafka_watch *watch = opaque;
+	watch->has_begun = true;
 	rd_kafka_resp_err_t code = rd_kafka_interceptor_add_on_request_sent(rk, WATCH_NAME, on_request_sent, opaque);
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return code;
 	code = rd_kafka_interceptor_add_on_thread_start(rk, WATCH_NAME, on_thread_start, opaque);
@@ -82,11 +85,24 @@ static rd_kafka_resp_err_t on_new(
 	return rd_kafka_interceptor_add_on_response_received(rk, WATCH_NAME, on_response_received, opaque);
 }
 
-enum status kafka_watch_install(struct kafka_watch *watch, rd_kafka_conf_t *conf)
+enum status kafka_watch_open(struct kafka_watch *watch, rd_kafka_type_t type, rd_kafka_conf_t *conf,
+	struct kafka_conf_error *out_error, rd_kafka_t **out_handle)
 {
 	ASSERT(watch != NULL);
+	ASSERT(conf != NULL);
+	kafka_watch_init(watch);
+	rd_kafka_t *handle = NULL;
 	rd_kafka_resp_err_t code = rd_kafka_conf_interceptor_add_on_new(conf, WATCH_NAME, on_new, watch);
-	return code == RD_KAFKA_RESP_ERR_NO_ERROR ? STATUS_OK : STATUS_INVALID;
+	if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+		handle = rd_kafka_new(type, conf, out_error->text, sizeof(out_error->text));
+		code = handle == NULL ? rd_kafka_last_error() : RD_KAFKA_RESP_ERR_NO_ERROR;
+	}
+	if (handle == NULL) {
+		if (!watch->has_begun) rd_kafka_conf_destroy(conf);
+		return code == RD_KAFKA_RESP_ERR__INVALID_ARG ? STATUS_INVALID : STATUS_IO;
+	}
+	*out_handle = handle;
+	return STATUS_OK;
 }
 
 long long kafka_watch_unanswered(const struct kafka_watch *watch)

@@ -13,20 +13,27 @@
 #include <librdkafka/rdkafka.h>
 #include <stdatomic.h>
 
-#include "common/bytes.h"
+#include "worker/edge/kafka_conf.h"
 
 struct kafka_watch {
 	atomic_llong unanswered;       /* transactional requests */
 	atomic_bool has_answered;      /* any request was answered */
 	atomic_bool has_answered_join; /* a JoinGroup was answered */
 	atomic_bool is_joining;        /* a JoinGroup was sent; whoever learns of the assignment sets it back */
+	bool has_begun;                /* librdkafka has begun to make the handle; the maker's thread only */
 };
 
 /* Everything 0; before the handle is made. */
 void kafka_watch_init(struct kafka_watch *watch);
 
-/* Has the handle that is made of `conf` counted. STATUS_INVALID: librdkafka refused the interceptor. */
-NODISCARD enum status kafka_watch_install(struct kafka_watch *watch, rd_kafka_conf_t *conf);
+/* Makes the handle, counted. Takes `conf` in any case; initialises the watch. STATUS_INVALID: librdkafka refused a
+ * property, such as a file of certificates that cannot be read. STATUS_IO: it could not have what it needs. `out_error` says
+ * why.
+ *
+ * When a handle cannot be made after it was begun, librdkafka (seen with 2.0.2) has freed the interceptors of `conf`, and
+ * rd_kafka_conf_destroy() would free them again. What is left of `conf`, some kilobytes, is then left behind. */
+NODISCARD enum status kafka_watch_open(struct kafka_watch *watch, rd_kafka_type_t type, rd_kafka_conf_t *conf,
+	struct kafka_conf_error *out_error, rd_kafka_t **out_handle);
 
 /* Transactional requests that were sent and not answered; never negative. */
 long long kafka_watch_unanswered(const struct kafka_watch *watch);

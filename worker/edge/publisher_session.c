@@ -57,12 +57,6 @@ static enum status make_conf(struct publisher *publisher, rd_kafka_conf_t **out_
 	}
 	/* Without this callback flush() would wake only every 10 ms. */
 	rd_kafka_conf_set_dr_msg_cb(conf, publisher_on_delivery);
-	kafka_watch_init(&publisher->watch);
-	status = kafka_watch_install(&publisher->watch, conf);
-	if (status != STATUS_OK) {
-		rd_kafka_conf_destroy(conf);
-		return status;
-	}
 	publisher->transaction_ms =
 		kafka_conf_number(conf, publisher->is_transactional ? "transaction.timeout.ms" : "message.timeout.ms");
 	*out_conf = conf;
@@ -94,13 +88,12 @@ enum status publisher_session_open(struct publisher *publisher)
 	rd_kafka_conf_t *conf = NULL;
 	enum status status = make_conf(publisher, &conf);
 	if (status != STATUS_OK) return status;
-	char text[256] = "";
-	publisher->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
-	if (publisher->rk == NULL) {
-		rd_kafka_conf_destroy(conf);
-		log_event(publisher->log, LOG_LEVEL_ERROR, "the producer's configuration was refused",
-			LOG_FIELDS(log_string("reason", text)));
-		return STATUS_INVALID;
+	struct kafka_conf_error error = { "" };
+	status = kafka_watch_open(&publisher->watch, RD_KAFKA_PRODUCER, conf, &error, &publisher->rk);
+	if (status != STATUS_OK) {
+		log_event(publisher->log, LOG_LEVEL_ERROR, "the producer cannot be made",
+			LOG_FIELDS(log_string("reason", error.text)));
+		return status;
 	}
 	return open_topics(publisher);
 }

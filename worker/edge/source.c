@@ -26,11 +26,6 @@ static enum status make_conf(struct source *source, rd_kafka_conf_t **out_conf)
 		return status;
 	}
 	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_ERROR);
-	status = kafka_watch_install(&source->watch, conf);
-	if (status != STATUS_OK) {
-		rd_kafka_conf_destroy(conf);
-		return status;
-	}
 	*out_conf = conf;
 	return STATUS_OK;
 }
@@ -41,13 +36,12 @@ static enum status make_handle(struct source *source)
 	rd_kafka_conf_t *conf = NULL;
 	enum status status = make_conf(source, &conf);
 	if (status != STATUS_OK) return status;
-	char text[256] = "";
-	source->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof(text));
-	if (source->rk == NULL) {
-		rd_kafka_conf_destroy(conf);
-		log_event(source->log, LOG_LEVEL_ERROR, "the consumer's configuration was refused",
-			LOG_FIELDS(log_string("reason", text)));
-		return STATUS_INVALID;
+	struct kafka_conf_error error = { "" };
+	status = kafka_watch_open(&source->watch, RD_KAFKA_CONSUMER, conf, &error, &source->rk);
+	if (status != STATUS_OK) {
+		log_event(source->log, LOG_LEVEL_ERROR, "the consumer cannot be made",
+			LOG_FIELDS(log_string("reason", error.text)));
+		return status;
 	}
 	(void)rd_kafka_poll_set_consumer(source->rk);
 	source->queue = rd_kafka_queue_get_consumer(source->rk);
