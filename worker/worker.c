@@ -19,6 +19,7 @@
 #include "worker/worker_events.h"
 #include "worker/worker_key.h"
 #include "worker/worker_options.h"
+#include "worker/worker_threads.h"
 
 enum {
 	TURN_MAX_MS = 500, /* a turn at least so often, whatever the descriptors say */
@@ -432,6 +433,8 @@ static enum status open_all(struct worker *worker, const struct secret *secret)
 {
 	worker->health.settings_loaded = true;
 	enum status status = opened(worker, "signals", signals_open(&worker->signals, secret_has_file(secret)));
+	if (status == STATUS_OK)
+		status = opened(worker, "threads", worker_threads_probe(worker->settings, worker->log));
 	if (status == STATUS_OK) status = opened(worker, "flow", open_flow(worker));
 	if (status == STATUS_OK) status = opened(worker, "worker.stuck_ms", open_watchdog(worker));
 	if (status == STATUS_OK) status = opened(worker, "admin.listen", open_admin(worker));
