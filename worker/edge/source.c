@@ -196,22 +196,42 @@ static bool serve_next(struct source *source, int timeout_ms)
 }
 
 /* librdkafka waits by the wall clock (seen with 2.0.2). When that is set back its thread sleeps on for as long, sends no
- * heartbeat, and the group goes on without this member. A question wakes it; the answer is of no interest. */
-static void wake_after_step(struct source *source)
+ * heartbeat, and the group goes on without this member. A question wakes it; the answer is of no interest. Threads that
+ * wait before they connect to a broker again hear no question: see is_asleep(). */
+static void wake_after_step(struct source *source, struct instant now)
 {
-	struct instant now = clock_now();
 	struct instant before = source->served;
 	source->served = now;
 	int64_t ahead_ms = (now.wall_ms - before.wall_ms) - (now.mono_ms - before.mono_ms);
 	if (before.mono_ms == 0 || llabs(ahead_ms) < STEP_MIN_MS) return;
 	log_event(source->log, LOG_LEVEL_WARN, "the wall clock was set", LOG_FIELDS(log_int("ahead_ms", ahead_ms)));
 	rd_kafka_mem_free(source->rk, rd_kafka_memberid(source->rk));
+	int64_t limit_ms = source->settings->kafka.max_poll_interval_ms;
+	if (ahead_ms < -limit_ms) source->awake_by_ms = now.mono_ms + limit_ms;
+}
+
+/* No member with its partitions when it had the time to become one, since the clock was set back. Brokers that are away all
+ * that time look the same; then a new process waits for them as well. */
+static bool is_asleep(struct source *source, struct instant now)
+{
+	if (source->awake_by_ms == 0 || now.mono_ms < source->awake_by_ms) return false;
+	source->awake_by_ms = 0;
+	return !atomic_load(&source->is_joined) || source->has_pending;
+}
+
+static void go_asleep(struct source *source)
+{
+	log_event(source->log, LOG_LEVEL_ERROR, "the consumer cannot go on",
+		LOG_FIELDS(log_string("reason", "no member since the wall clock was set back")));
+	source->is_fatal = true;
 }
 
 enum status source_serve(struct source *source)
 {
+	struct instant now = clock_now();
 	drain_fd(source);
-	wake_after_step(source);
+	wake_after_step(source, now);
+	if (is_asleep(source, now)) go_asleep(source);
 	for (int i = 0; i < EVENTS_PER_SERVE && !source->is_fatal; i++)
 		if (!serve_next(source, 0)) break;
 	if (!source->is_fatal) source_finish_revoke(source);

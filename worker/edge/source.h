@@ -74,7 +74,8 @@ NODISCARD enum status source_close(struct source *source, int timeout_ms);
 int source_fd(const struct source *source);
 
 /* Serves events until there are none, without blocking (but see on_revoke). STATUS_FATAL: the consumer cannot go on
- * (for example fenced as a static member); close it and end the process. */
+ * (for example fenced as a static member, or still asleep when the wall clock was set back); close it and end the
+ * process. */
 NODISCARD enum status source_serve(struct source *source);
 
 /* The next record of an assigned partition. STATUS_EMPTY: none now. STATUS_NOT_FOUND: the partition is not assigned.

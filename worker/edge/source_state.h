@@ -51,6 +51,7 @@ struct source {
 	bool needs_restart;  /* so does one of the slots */
 	bool is_fatal;
 	struct instant served; /* when this was last served; all 0 = not yet */
+	int64_t awake_by_ms;   /* monotonic: a member by then, or librdkafka sleeps; 0 = the clock was not set back */
 
 	/* Any thread. */
 	struct kafka_watch watch;
