@@ -26,6 +26,11 @@ int64_t clock_mono_ns(void)
 	return clock_read_ns(CLOCK_MONOTONIC);
 }
 
+int64_t clock_boot_ms(void)
+{
+	return clock_read_ns(CLOCK_BOOTTIME) / 1000000;
+}
+
 int64_t clock_mono_of_wall(struct instant now, int64_t wall_ms)
 {
 	int64_t ahead, mono_ms;

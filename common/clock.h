@@ -24,6 +24,10 @@ static inline int64_t clock_earlier(int64_t a_ms, int64_t b_ms)
 	return a_ms < b_ms ? a_ms : b_ms;
 }
 
+/* CLOCK_BOOTTIME in milliseconds: the monotonic clock, and the time that the machine was suspended. To see that one stood
+ * still, whatever the reason. Any thread; does not block. */
+int64_t clock_boot_ms(void);
+
 /* `wall_ms` (Unix milliseconds) on the monotonic scale, as seen at `now`; saturates instead of overflowing. */
 int64_t clock_mono_of_wall(struct instant now, int64_t wall_ms);
 

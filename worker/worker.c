@@ -280,6 +280,7 @@ static void turn(struct worker *worker)
 	if (signals_take_hangup(&worker->signals)) worker_key_read(&worker->key, now);
 	take_results(worker, now);
 	take_batch(worker, now); /* before the group is served: partitions that are asked for may wait for it */
+	uint64_t heartbeats = source_heartbeats(worker->source);
 	if (source_serve(worker->source) != STATUS_OK) worker->is_fatal = true;
 	/* A rebalance has looked at the clock itself; time must not run backwards for the flow. */
 	now = clock_now();
@@ -287,6 +288,8 @@ static void turn(struct worker *worker)
 	tell_health(worker, now); /* here, where every deadline that has passed was served */
 	if (has_input || count <= 0) take_records(worker, now);
 	worker_key_tick(&worker->key, now);
+	/* As late as can be: it may have stood still a moment ago. */
+	flow_turn(worker->flow, clock_boot_ms(), heartbeats);
 	start_calls(worker, now);
 	if (worker->revoke_end_ms != 0) flow_hurry(worker->flow);
 	put_batch(worker, now);

@@ -208,6 +208,7 @@ static enum log_level notice_level(enum flow_notice notice, enum metric_index *o
 	case FLOW_NOTICE_TAKE_FAILED:
 	case FLOW_NOTICE_DEAD_LETTER_DROPPED:
 		return LOG_LEVEL_ERROR;
+	case FLOW_NOTICE_STOOD_STILL:
 	case FLOW_NOTICE_REPLY_REFUSED:
 	case FLOW_NOTICE_DEAD_LETTER_REFUSED:
 		return LOG_LEVEL_WARN;

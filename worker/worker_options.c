@@ -7,8 +7,10 @@
 
 #include "common/assertion.h"
 
-/* What a record may grow to while it is read: every byte of text may need six in JSON. */
 enum { CREDIT_INTERVAL_MS = 60000 };
+/* A turn of the loop waits for half of this at most when nothing happens. */
+enum { STANDSTILL_LEAST_MS = 1000 };
+/* What a record may grow to while it is read: every byte of text may need six in JSON. */
 enum { GROWTH = 8, SLACK_BYTES = 1 << 20, ENVELOPE_BYTES = 1 << 16 };
 
 static const struct bytes *add_list(const struct settings_list *list, struct bytes **next)
@@ -124,6 +126,9 @@ static void fill_kafka(struct flow_options *flow, const struct settings *setting
 	flow->dead_letter_on_rejected = list_has(&settings->kafka.dead_letter_on, "rejected");
 	flow->dead_letter_on_fallback = list_has(&settings->kafka.dead_letter_on, "fallback");
 	flow->start_from_latest = settings->kafka.start_from == SETTINGS_START_FROM_LATEST;
+	/* Of a member that stands still the last heartbeat may have come to the broker as much as an interval before. */
+	int64_t silent_ms = settings->kafka.session_timeout_ms - settings->kafka.heartbeat_interval_ms;
+	flow->standstill_ms = silent_ms > STANDSTILL_LEAST_MS ? silent_ms : STANDSTILL_LEAST_MS;
 	flow->consumer_group = bytes_of(settings->kafka.group_id);
 	flow->worker_version = BYTES_LITERAL(CHAT_WORKER_VERSION);
 }

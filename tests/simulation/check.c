@@ -56,6 +56,8 @@ void check_call(struct world *world, struct member *member, const struct call *c
 	member_request_of(call, &p, &offset);
 	if (!member->is_zombie && world->partitions[p].requests[offset].replies > 0)
 		world_break(world, 2, "call for %d/%lld, which is replied to", p, offset);
+	if (member->is_zombie && member->still_until_ms != 0)
+		world_break(world, 12, "call for %d/%lld by one who stood still", p, offset);
 	if (member->finished[p][offset]) world_break(world, 10, "call for %d/%lld, whose answer is here", p, offset);
 	const struct running *beside = running_beside(member, call);
 	if (beside != NULL && beside->is_kept)

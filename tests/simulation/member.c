@@ -14,6 +14,8 @@ static void on_reply(void *context, const struct job *job, const struct chat_res
 	struct world *world = ((struct member *)context)->world;
 	(void)response;
 	int64_t latest_ms = job->deadline_ms > job->taken_ms ? job->deadline_ms : job->taken_ms;
+	int64_t still_until_ms = ((struct member *)context)->still_until_ms;
+	if (latest_ms < still_until_ms) latest_ms = still_until_ms;
 	if (world->now_ms > latest_ms)
 		world_break(world, 4, "reply to %d/%lld made %lld ms late", job->record->partition,
 			(long long)job->record->offset, (long long)(world->now_ms - latest_ms));
@@ -108,6 +110,7 @@ static struct flow_options options_of(struct member *member)
 		.batch_replies_max = 8,
 		.batch_bytes_max = 1 << 16,
 		.batch_interval_ms = 20,
+		.standstill_ms = SESSION_MS - HEARTBEAT_MS,
 		.seed = random_next(&world->random),
 		.park = world->park,
 		.events = { .context = member,
@@ -245,9 +248,17 @@ static void cancel_calls(struct world *world, int index)
 		}
 }
 
+/* A heartbeat of a zombie is answered at most once: then it hears of its loss. */
+static uint64_t heartbeats_of(const struct world *world, const struct member *member)
+{
+	int64_t last_ms = member->is_zombie ? member->zombie_ms : world->now_ms;
+	return (uint64_t)(last_ms / HEARTBEAT_MS) + (member->is_zombie ? 1 : 0);
+}
+
 static void start_calls(struct world *world, int index)
 {
 	struct member *member = &world->members[index];
+	flow_turn(member->flow, world->now_ms, heartbeats_of(world, member));
 	int64_t deadline_ms;
 	if (flow_next_probe(member->flow, world_instant(world), &member->probe, &deadline_ms) == STATUS_OK)
 		member->probe_ends_ms = world->now_ms + world_draw(world, 1, deadline_ms - world->now_ms);
@@ -459,6 +470,7 @@ void member_turn(struct world *world, int index)
 int64_t member_due(const struct world *world, int index)
 {
 	const struct member *member = &world->members[index];
+	if (member->still_until_ms > world->now_ms) return member->still_until_ms;
 	int64_t due_ms = flow_due(member->flow);
 	for (int i = 0; i < CALLS_MAX; i++) {
 		const struct running *running = &member->calls[i];

@@ -201,6 +201,13 @@ void __wrap_flow_drain(struct flow *flow, int64_t until_ms)
 	__real_flow_drain(flow, plant_is(PLANT_NO_DRAIN) ? until_ms + 3600000 : until_ms);
 }
 
+void __real_flow_turn(struct flow *flow, int64_t boot_ms, uint64_t heartbeats);
+void __wrap_flow_turn(struct flow *flow, int64_t boot_ms, uint64_t heartbeats);
+void __wrap_flow_turn(struct flow *flow, int64_t boot_ms, uint64_t heartbeats)
+{
+	if (!plant_is(PLANT_NO_DOUBT)) __real_flow_turn(flow, boot_ms, heartbeats);
+}
+
 void __real_flow_revoke(struct flow *flow, int32_t partition, struct instant now);
 void __wrap_flow_revoke(struct flow *flow, int32_t partition, struct instant now);
 void __wrap_flow_revoke(struct flow *flow, int32_t partition, struct instant now)

@@ -11,7 +11,7 @@
  * second promise, or the first when it gets its reply without a call */
 #define PLANT_TABLE(ROW)                                             \
 	ROW(PLANT_NONE, "none", 0)                                   \
-	ROW(PLANT_PROGRESS_MISSES_REPLY, "progress-misses-reply", 2) \
+	ROW(PLANT_PROGRESS_MISSES_REPLY, "progress-misses-reply", 0) \
 	ROW(PLANT_UNCERTAIN_IS_ABORTED, "uncertain-is-aborted", 1)   \
 	ROW(PLANT_ABORTED_IS_FINISHED, "aborted-is-finished", 1)     \
 	ROW(PLANT_ABORTED_IS_THE_END, "aborted-is-the-end", 1)       \
@@ -28,7 +28,8 @@
 	ROW(PLANT_NOTHING_PARKED, "nothing-parked", 10)              \
 	ROW(PLANT_PARKED_OTHER_RECORD, "parked-other-record", 1)     \
 	ROW(PLANT_PARKED_IS_OPEN, "parked-is-open", 1)               \
-	ROW(PLANT_PARKED_KEEPS_SLOTS, "parked-keeps-slots", 10)
+	ROW(PLANT_PARKED_KEEPS_SLOTS, "parked-keeps-slots", 10)      \
+	ROW(PLANT_NO_DOUBT, "no-doubt", 12)
 
 #define PLANT_MEMBER(member, word, promise) member,
 enum plant { PLANT_TABLE(PLANT_MEMBER) PLANT_COUNT };

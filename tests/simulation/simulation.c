@@ -194,8 +194,12 @@ static void make_zombie(struct world *world, int m)
 {
 	struct member *member = &world->members[m];
 	member->is_zombie = true;
-	member->told_ms = world->now_ms + world_draw(world, 100, 5000);
-	world_tell(world, "zombie member %d", m);
+	member->zombie_ms = world->now_ms;
+	bool stands_still = world_chance(world, 50);
+	if (stands_still) member->still_until_ms = world->now_ms + world_draw(world, SESSION_MS, 2 * SESSION_MS);
+	int64_t from_ms = stands_still ? member->still_until_ms : world->now_ms;
+	member->told_ms = from_ms + world_draw(world, stands_still ? 0 : 100, 5000);
+	world_tell(world, "zombie member %d%s", m, stands_still ? ", which stands still" : "");
 	rebalance(world);
 }
 
@@ -206,6 +210,7 @@ static void wake_zombie(struct world *world, int m)
 	for (int p = 0; p < PARTITIONS; p++)
 		if (member->has[p]) member_revoke(world, m, p, false);
 	member->is_zombie = false;
+	member->still_until_ms = 0;
 	world_tell(world, "woken member %d", m);
 	rebalance(world);
 }
@@ -298,7 +303,8 @@ static void step(struct world *world)
 	revive(world);
 	hand_over(world);
 	for (int m = 0; m < MEMBERS; m++)
-		if (world->members[m].flow != NULL) member_turn(world, m);
+		if (world->members[m].flow != NULL && world->members[m].still_until_ms <= world->now_ms)
+			member_turn(world, m);
 }
 
 static void run(struct world *world, uint64_t seed, bool is_loud)

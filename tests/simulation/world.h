@@ -17,6 +17,8 @@
  *  11 second calls (hedging, in most seeds): one a chat at most, within their share of the chats, none while draining;
  *     once one of both has shown content the other is cancelled; every second call is told as won or lost. And no call
  *     whatever goes to a model whose breaker is open
+ *  12 a member that stood still for about a session begins no call until it has heard from its group: that all is lost, or
+ *     that its heartbeats are taken
  * and within SETTLING_MS after the faults have stopped, that everything is answered and all progress is committed: a run
  * that is stuck, or too slow, breaks promise 1. */
 #ifndef SIMULATION_WORLD_H
@@ -36,6 +38,7 @@ enum {
 	MODELS = 2,
 	OUTAGES = 3, /* of the whole upstream */
 	SESSION_MS = 6000,
+	HEARTBEAT_MS = 1000,
 	BUDGET_EARNED = 200,
 	BUDGET_MAX = 4000,
 	DEADLINE_MS = 10000,
@@ -90,10 +93,12 @@ enum transaction_phase { TRANSACTION_NONE, TRANSACTION_BEFORE_OFFSETS, TRANSACTI
 
 struct member {
 	struct world *world;
-	struct flow *flow; /* NULL = dead */
-	int generation;    /* as it believes */
-	bool is_zombie;    /* out of the group without knowing */
-	int64_t told_ms;   /* when a zombie hears of it; a dead one comes back */
+	struct flow *flow;      /* NULL = dead */
+	int generation;         /* as it believes */
+	bool is_zombie;         /* out of the group without knowing */
+	int64_t still_until_ms; /* it stands still; then it is a zombie that does not know for how long */
+	int64_t zombie_ms;      /* since when it is one */
+	int64_t told_ms;        /* when a zombie hears of it; a dead one comes back */
 	int64_t position[PARTITIONS];
 	bool has[PARTITIONS];      /* as it believes */
 	bool revoking[PARTITIONS]; /* asked to give it up once the batch is back */

@@ -37,6 +37,14 @@ static void clock_mono_never_goes_back(void **state)
 	}
 }
 
+static void clock_boot_lies_between_two_readings(void **state)
+{
+	(void)state;
+	int64_t before_ms = posix_ms(CLOCK_BOOTTIME);
+	int64_t boot_ms = clock_boot_ms();
+	assert_true(before_ms <= boot_ms && boot_ms <= posix_ms(CLOCK_BOOTTIME));
+}
+
 static void clock_mono_of_wall_keeps_distances(void **state)
 {
 	(void)state;
@@ -96,6 +104,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(clock_now_lies_between_two_readings),
 		cmocka_unit_test(clock_mono_never_goes_back),
+		cmocka_unit_test(clock_boot_lies_between_two_readings),
 		cmocka_unit_test(clock_mono_of_wall_keeps_distances),
 		cmocka_unit_test(clock_mono_of_wall_borders_saturate),
 		cmocka_unit_test(clock_mono_of_wall_later_is_never_earlier),

@@ -73,6 +73,32 @@ static void heartbeat_unknownMember_losesAndJoinsAgain(void **state)
 	close_member(member);
 }
 
+static void heartbeats_ofAMember_areCounted(void **state)
+{
+	struct fixture *fixture = *state;
+	struct member *member = open_assigned(fixture);
+	uint64_t before = source_heartbeats(member->source);
+	wait_until(source_heartbeats(member->source) >= before + 3, turn(member));
+	close_member(member);
+}
+
+/* What the worker's doubt after a standstill rests on (worker/core/membership.h). */
+static void heartbeats_twoMoreSeenBeforeServing_lossIsServed(void **state)
+{
+	struct fixture *fixture = *state;
+	struct member *member = open_assigned(fixture);
+	wait_until(source_heartbeats(member->source) > 0, turn(member));
+	rd_kafka_mock_push_request_errors(fixture->cluster, API_HEARTBEAT, 1, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID);
+	uint64_t before = source_heartbeats(member->source);
+	while (member->lost_count == 0) {
+		fixture_turn(source_fd(member->source));
+		uint64_t heard = source_heartbeats(member->source);
+		assert_int_equal(source_serve(member->source), STATUS_OK);
+		assert_true(heard < before + 2 || member->lost_count > 0);
+	}
+	close_member(member);
+}
+
 static void heartbeat_fencedInstance_isFatal(void **state)
 {
 	struct fixture *fixture = *state;
@@ -115,6 +141,8 @@ int main(void)
 		mock_test(revoke_ownerSaysNo_waitsForItsYes),
 		mock_test(join_secondMember_takesHalfInOrder),
 		mock_test(heartbeat_unknownMember_losesAndJoinsAgain),
+		mock_test(heartbeats_ofAMember_areCounted),
+		mock_test(heartbeats_twoMoreSeenBeforeServing_lossIsServed),
 		mock_test(heartbeat_fencedInstance_isFatal),
 		mock_test(serve_tooLate_isALoss),
 	};

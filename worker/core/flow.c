@@ -52,6 +52,7 @@ struct flow *flow_new(const struct flow_options *options)
 	heap_init(&flow->due, SIZE_MAX / sizeof(void *) / 2);
 	flow->abort_backoff_ms = FLOW_ABORT_BACKOFF_MS;
 	flow->held_due_ms = INT64_MAX;
+	flow->membership.standstill_ms = options->standstill_ms;
 	flow_guard_init(flow);
 	flow_hedge_init(flow);
 
@@ -282,7 +283,15 @@ void flow_revoke(struct flow *flow, int32_t id, struct instant now)
 	free(partition);
 	flow->partitions[id] = NULL;
 	flow->partition_count--;
+	if (flow->partition_count == 0) membership_emptied(&flow->membership);
 	flow_check(flow);
+}
+
+void flow_turn(struct flow *flow, int64_t boot_ms, uint64_t heartbeats)
+{
+	ASSERT(flow != NULL);
+	ASSERT(boot_ms > 0);
+	if (membership_turn(&flow->membership, boot_ms, heartbeats)) flow_notice(flow, FLOW_NOTICE_STOOD_STILL, -1, -1);
 }
 
 /* The deadline of a job that has no reply yet, or another clock of its. */

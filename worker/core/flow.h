@@ -22,6 +22,8 @@
  *     waits when none is left and the wait leaves time for an attempt, or gets its fallback at once;
  *   - a chat gets one second call at most, never while draining; the content that comes first decides which of the two
  *     calls counts, and the other is cancelled;
+ *   - after a standstill of the loop no call is made, repeats and second calls neither, until the group is known to go on with
+ *     this process (membership.h); chats wait, and have their deadlines as ever;
  *   - once a call was refused because of the account, none is made until a probe says that the account works;
  *   - a reply is made by the chat's deadline less the publish reserve; only a chat whose predecessors in the same
  *     conversation have later deadlines of their own waits for them: order goes before time there;
@@ -87,6 +89,7 @@ struct flow_options {
 	struct bytes fallback_text;
 	struct bytes fallback_texts[REASON_COUNT]; /* BYTES_NONE = fallback_text */
 
+	int64_t standstill_ms;                     /* of the loop, after which membership is in doubt; 0 = never */
 	int64_t credit_interval_ms;                /* pause between looks at what the key may spend; 0 = none */
 	size_t in_flight_max;                      /* calls handed over and not come back */
 	size_t waiting_max;                        /* chats taken and not yet answered */
@@ -134,6 +137,10 @@ NODISCARD enum status flow_take(struct flow *flow, struct record *record, struct
 /* There is nothing more to be read of partition `id` before `end`: what lies there and was not taken is no request, but the
  * mark of a transaction, or was taken back with one. Lets the progress go on to the log's end. */
 void flow_pass(struct flow *flow, int32_t id, int64_t end, struct instant now);
+
+/* A turn of the loop is about to begin calls. `boot_ms`: clock_boot_ms(); `heartbeats`: source_heartbeats(), asked before
+ * the group was served in this turn. Never called: membership is never in doubt. */
+void flow_turn(struct flow *flow, int64_t boot_ms, uint64_t heartbeats);
 
 /* The next attempt to start; hand it to the upstream. STATUS_EMPTY: none now. */
 NODISCARD enum status flow_next_call(struct flow *flow, struct instant now, struct call **out_call);

@@ -207,6 +207,7 @@ static struct job *next_ready(struct flow *flow, struct instant now)
 enum status flow_next_call(struct flow *flow, struct instant now, struct call **out_call)
 {
 	ASSERT(out_call != NULL);
+	if (membership_is_doubted(&flow->membership)) return STATUS_EMPTY;
 	struct job *job;
 	while (!list_is_empty(&flow->free_slots) && (job = next_ready(flow, now)) != NULL) {
 		struct call *call = flow_make_call(flow, job, job->retry.model);

@@ -20,7 +20,8 @@
 	ROW(FLOW_NOTICE_REPLY_REFUSED, "topic refused a reply")             \
 	ROW(FLOW_NOTICE_DEAD_LETTER_REFUSED, "topic refused a dead letter") \
 	ROW(FLOW_NOTICE_DEAD_LETTER_DROPPED, "dead letter given up")        \
-	ROW(FLOW_NOTICE_REPLY_TO_REFUSED, "reply topic is not on the list")
+	ROW(FLOW_NOTICE_REPLY_TO_REFUSED, "reply topic is not on the list") \
+	ROW(FLOW_NOTICE_STOOD_STILL, "stood still for about a session")
 
 #define FLOW_NOTICE_MEMBER(member, word) member,
 enum flow_notice { FLOW_NOTICE_TABLE(FLOW_NOTICE_MEMBER) };

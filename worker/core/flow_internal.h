@@ -23,6 +23,7 @@
 #include "worker/core/lanes.h"
 #include "worker/core/latency.h"
 #include "worker/core/ledger.h"
+#include "worker/core/membership.h"
 #include "worker/core/model_names.h"
 #include "worker/core/park.h"
 
@@ -73,8 +74,7 @@ struct flow_guard {
 	uint64_t probe_id;   /* of the probe under way; 0 = none */
 	bool is_look;        /* it only looks what the key may still spend */
 	int64_t look_due_ms; /* when the next look is to begin, unless the account is refused; 0 = nobody looks */
-	bool has_stopped;    /* something that stands before calls was shut just now; flow_begin_heads() looks
-	                                  at the chats that wait for it */
+	bool has_stopped;    /* something was shut just now; flow_begin_heads() looks at the chats that wait for it */
 	int64_t retry_after_until_ms; /* the upstream asked to be left alone until then */
 };
 
@@ -98,6 +98,7 @@ struct flow {
 	struct flow_guard guard;
 	struct park *park;
 	struct flow_hedges hedges;
+	struct membership membership;
 
 	struct batch *batch; /* under way, owned by the publisher; NULL = none */
 	struct list publishing;
@@ -208,8 +209,7 @@ void flow_guard_change_model(struct job *job, size_t model);
 /* The number of the job's model. */
 size_t flow_guard_number(struct flow *flow, const struct job *job);
 void flow_guard_init(struct flow *flow);
-/* Goes on to the first model from the job's own on that may be called now; when all that might be are cooling, finds out when
- * the first of them has cooled. */
+/* Goes on to the first model from the job's own on that may be called now; when all are cooling, finds out until when. */
 enum flow_choice flow_guard_choose(struct flow *flow, struct job *job, struct instant now);
 /* What to do after the job's failed attempt, models that may not be called being as good as not there. */
 struct retry_decision flow_guard_decide(struct flow *flow, const struct job *job, struct instant now);

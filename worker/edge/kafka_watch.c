@@ -17,6 +17,7 @@ static thread_local bool is_broker_thread;
 enum {
 	API_PRODUCE = 0,
 	API_JOIN_GROUP = 11,
+	API_HEARTBEAT = 12,
 	API_ADD_PARTITIONS_TO_TXN = 24,
 	API_ADD_OFFSETS_TO_TXN = 25,
 	API_END_TXN = 26,
@@ -28,6 +29,8 @@ void kafka_watch_init(struct kafka_watch *watch)
 	atomic_init(&watch->unanswered, 0);
 	atomic_init(&watch->has_answered, false);
 	atomic_init(&watch->has_answered_join, false);
+	atomic_init(&watch->heartbeats, 0);
+	atomic_init(&watch->has_heard_heartbeat, false);
 	atomic_init(&watch->is_joining, false);
 	watch->has_begun = false;
 }
@@ -46,6 +49,8 @@ static rd_kafka_resp_err_t on_request_sent(rd_kafka_t *rk, int socket, const cha
 	struct kafka_watch *watch = opaque;
 	if (is_transactional(api_key)) atomic_fetch_add(&watch->unanswered, 1);
 	if (api_key == API_JOIN_GROUP) atomic_store(&watch->is_joining, true);
+	if (api_key == API_HEARTBEAT && atomic_exchange(&watch->has_heard_heartbeat, false))
+		atomic_fetch_add(&watch->heartbeats, 1);
 	return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
@@ -60,6 +65,7 @@ static rd_kafka_resp_err_t on_response_received(rd_kafka_t *rk, int socket, cons
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR || !is_broker_thread) return RD_KAFKA_RESP_ERR_NO_ERROR;
 	if (is_transactional(api_key)) atomic_fetch_sub(&watch->unanswered, 1);
 	if (api_key == API_JOIN_GROUP) atomic_store(&watch->has_answered_join, true);
+	if (api_key == API_HEARTBEAT) atomic_store(&watch->has_heard_heartbeat, true);
 	if (!atomic_load_explicit(&watch->has_answered, memory_order_relaxed)) atomic_store(&watch->has_answered, true);
 	return RD_KAFKA_RESP_ERR_NO_ERROR;
 }

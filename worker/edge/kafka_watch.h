@@ -16,11 +16,13 @@
 #include "worker/edge/kafka_conf.h"
 
 struct kafka_watch {
-	atomic_llong unanswered;       /* transactional requests */
-	atomic_bool has_answered;      /* any request was answered */
-	atomic_bool has_answered_join; /* a JoinGroup was answered */
-	atomic_bool is_joining;        /* a JoinGroup was sent; whoever learns of the assignment sets it back */
-	bool has_begun;                /* librdkafka has begun to make the handle; the maker's thread only */
+	atomic_llong unanswered;         /* transactional requests */
+	atomic_bool has_answered;        /* any request was answered */
+	atomic_bool has_answered_join;   /* a JoinGroup was answered */
+	atomic_ullong heartbeats;        /* sent, each after its predecessor was answered */
+	atomic_bool has_heard_heartbeat; /* the last one was answered */
+	atomic_bool is_joining;          /* a JoinGroup was sent; whoever learns of the assignment sets it back */
+	bool has_begun;                  /* librdkafka has begun to make the handle; the maker's thread only */
 };
 
 /* Everything 0; before the handle is made. */

@@ -263,6 +263,11 @@ bool source_is_joined(const struct source *source)
 	return atomic_load(&source->is_joined);
 }
 
+uint64_t source_heartbeats(const struct source *source)
+{
+	return atomic_load(&source->watch.heartbeats);
+}
+
 enum status source_committed(struct source *source, struct batch_progress *rows, size_t count, int timeout_ms)
 {
 	return source_lookup_committed(&source->lookup_options, rows, count, timeout_ms);

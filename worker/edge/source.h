@@ -98,6 +98,10 @@ struct bytes source_group(const struct source *source);
 bool source_is_connected(const struct source *source);
 bool source_is_joined(const struct source *source);
 
+/* How many heartbeats have been sent, each after its predecessor was answered: when the next one leaves, librdkafka has
+ * taken note of that answer, and what it had to say about it is there for source_serve(). Any thread. */
+uint64_t source_heartbeats(const struct source *source);
+
 /* The end of the partition's log as last told by a fetch; -1 = not known yet. For the lag. */
 int64_t source_log_end(const struct source *source, int32_t partition);
 
