@@ -16,6 +16,10 @@ import harness  # noqa: E402
 _numbers = itertools.count(1)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "deep: takes long; not part of plain scripts/test")
+
+
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[harness.Broker]:
     broker = harness.Broker(tmp_path_factory.mktemp("kafka")).start()

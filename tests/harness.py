@@ -319,7 +319,9 @@ def read_topic(bootstrap: str, topic: str, isolation: str = "read_committed",
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, isolation_level=isolation, enable_auto_commit=False,
                              fetch_max_wait_ms=50, max_poll_records=5000, receive_message_max_bytes=FRAME_BYTES)
     try:
-        partitions = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]
+        # A broker that has just come back may know of no broker, itself included, and then of no topic.
+        until(f"{topic} is known", lambda: consumer.partitions_for_topic(topic))
+        partitions = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic)]
         consumer.assign(partitions)
         consumer.seek_to_beginning()
         ends = consumer.end_offsets(partitions)

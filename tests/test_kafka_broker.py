@@ -15,6 +15,8 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka_broker import Broker, BrokerError, free_ports, wait_until
 
+pytestmark = pytest.mark.deep
+
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory):

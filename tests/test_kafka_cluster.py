@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from kafka import KafkaProducer
 
 from harness import read_topic
 from kafka_cluster import Cluster
+
+pytestmark = pytest.mark.deep
 
 
 def send(cluster: Cluster, texts: list[str]) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 
+import pytest
 from harness import Producer, Replies, Sent, Site, chat, judge, read_replies, until
 
+pytestmark = pytest.mark.deep
 ABOVE = 10_000
 PARTITION = 5
 

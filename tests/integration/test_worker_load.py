@@ -11,9 +11,11 @@ import time
 from collections import Counter
 
 import harness
+import pytest
 from harness import PARTITIONS, Replies, Sent, chat, judge, read_replies, until
 from kafka.partitioner.default import murmur2
 
+pytestmark = pytest.mark.deep
 IS_FULL = os.environ.get("CHAT_SIZE") == "full"
 IS_SANITIZED = b"__asan_init" in harness.Worker.program.read_bytes()
 HOT = 20_000 if IS_FULL else 6_000

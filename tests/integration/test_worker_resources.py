@@ -133,6 +133,7 @@ def test_worker_that_cannot_have_what_it_needs_to_start_says_so_and_ends(missing
     assert "cannot start" in worker.tail(), worker.tail()
 
 
+@pytest.mark.deep
 def test_worker_whose_memory_runs_out_dies_and_its_replacement_answers_all(
         upstream, tmp_path, producer, replies, site):
     """By the limit of its address space, a little above what it has when the load comes."""
