@@ -30,6 +30,12 @@ void buffer_clear(struct buffer *buffer)
 	buffer->status = STATUS_OK;
 }
 
+void buffer_fail(struct buffer *buffer, enum status why)
+{
+	ASSERT(why == STATUS_NO_MEMORY || why == STATUS_TOO_LARGE);
+	if (buffer->status == STATUS_OK) buffer->status = why;
+}
+
 /* Makes room for `more` bytes and the NUL that vsnprintf() puts behind them; false, with the status set, when there can
  * be none. */
 static bool buffer_reserve(struct buffer *buffer, size_t more)

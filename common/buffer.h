@@ -37,6 +37,10 @@ PRINTF_LIKE(2, 3) void buffer_append_format(struct buffer *buffer, const char *f
  * is (so valid UTF-8 in gives valid JSON out). */
 void buffer_append_json_string(struct buffer *buffer, struct bytes text);
 
+/* Makes the buffer failed because of something that should have been appended and is not: STATUS_NO_MEMORY or
+ * STATUS_TOO_LARGE. A buffer that has failed before keeps its reason. */
+void buffer_fail(struct buffer *buffer, enum status why);
+
 /* Drops all but the first `size` bytes; `size` must not be more than there is. */
 void buffer_truncate(struct buffer *buffer, size_t size);
 

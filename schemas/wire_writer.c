@@ -102,10 +102,15 @@ void wire_writer_null(struct wire_writer *writer)
 
 void wire_writer_json(struct wire_writer *writer, struct bytes json)
 {
-	if (!bytes_is_given(json))
+	if (!bytes_is_given(json)) {
 		wire_writer_null(writer);
-	else if (is_json(writer))
+		return;
+	}
+	if (is_json(writer)) {
 		buffer_append(&writer->out, json);
-	else if (transcode_to_msgpack(json, &writer->out) != STATUS_OK)
-		wire_writer_null(writer);
+		return;
+	}
+	enum status status = transcode_to_msgpack(json, &writer->out);
+	if (status == STATUS_NO_MEMORY) buffer_fail(&writer->out, status);
+	if (status == STATUS_INVALID) wire_writer_null(writer);
 }

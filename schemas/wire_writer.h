@@ -32,7 +32,8 @@ void wire_writer_bool(struct wire_writer *writer, bool value);
 void wire_writer_null(struct wire_writer *writer);
 
 /* A JSON text as a value; null for BYTES_NONE. Into JSON it goes as it is; into msgpack it is transcoded, and one
- * that is not well-formed becomes null, so that the reply stays readable. */
+ * that is not well-formed becomes null, so that the reply stays readable. One that memory is missing for makes
+ * `out` failed: it must not be taken for one that is not there. */
 void wire_writer_json(struct wire_writer *writer, struct bytes json);
 
 #endif

@@ -152,6 +152,23 @@ static void buffer_failure_sticks_until_cleared(void **state)
 	buffer_deinit(&buffer);
 }
 
+static void buffer_failed_by_its_owner_keeps_the_first_reason(void **state)
+{
+	(void)state;
+	struct buffer buffer;
+	buffer_init(&buffer, 10);
+	buffer_append_text(&buffer, "one");
+	buffer_fail(&buffer, STATUS_NO_MEMORY);
+	buffer_fail(&buffer, STATUS_TOO_LARGE);
+	buffer_append_text(&buffer, "two");
+	assert_int_equal(buffer_status(&buffer), STATUS_NO_MEMORY);
+	assert_text_equal(buffer_bytes(&buffer), "one");
+	buffer_clear(&buffer);
+	assert_int_equal(buffer_status(&buffer), STATUS_OK);
+	expect_assert_failure(buffer_fail(&buffer, STATUS_OK));
+	buffer_deinit(&buffer);
+}
+
 static void buffer_clear_keeps_the_memory(void **state)
 {
 	(void)state;
@@ -313,6 +330,7 @@ int main(void)
 		cmocka_unit_test(buffer_of_size_zero_takes_nothing),
 		cmocka_unit_test(buffer_without_ceiling_grows),
 		cmocka_unit_test(buffer_failure_sticks_until_cleared),
+		cmocka_unit_test(buffer_failed_by_its_owner_keeps_the_first_reason),
 		cmocka_unit_test(buffer_clear_keeps_the_memory),
 		cmocka_unit_test(buffer_truncate_keeps_the_front),
 		cmocka_unit_test(buffer_take_hands_the_memory_over),
