@@ -5,9 +5,6 @@
 #include "schemas/wire_json.h"
 #include "schemas/wire_msgpack.h"
 
-/* A character may be written as \uXXXX: no longer key can be one of our names. */
-enum { KEY_ESCAPED_MAX = 256, KEY_ARENA_MAX = 4096 };
-
 enum status wire_open(enum chat_coding coding, struct bytes input, size_t depth_max, struct wire_value *out_value,
 	struct wire_fault *out_fault)
 {
@@ -99,17 +96,14 @@ static size_t name_index(struct bytes key, const struct bytes *names, size_t nam
 	return name_count;
 }
 
-/* For keys that were written with escapes, which nobody does: an arena of its own is made for the moment. */
+/* For keys that were written with escapes, which nobody does. A character may be written as \uXXXX: no longer key can be
+ * one of our names. */
 static size_t escaped_name_index(const struct wire_value *key, const struct bytes *names, size_t name_count)
 {
-	if (key->whole.size > KEY_ESCAPED_MAX) return name_count;
-	struct arena *arena = arena_new(KEY_ARENA_MAX);
-	if (arena == NULL) return name_count;
-	struct bytes text;
-	size_t index = name_count;
-	if (wire_text(key, arena, &text) == STATUS_OK) index = name_index(text, names, name_count);
-	arena_free(arena);
-	return index;
+	if (key->whole.size > WIRE_JSON_SHORT_MAX) return name_count;
+	char text[WIRE_JSON_SHORT_MAX];
+	size_t size = wire_json_short_text(key->whole, text);
+	return name_index(bytes_at(text, size), names, name_count);
 }
 
 static bool is_among(struct bytes key, const struct bytes *keys, size_t count)

@@ -100,7 +100,7 @@ NODISCARD enum status wire_number(const struct wire_value *value, double *out_nu
 NODISCARD enum status wire_text(const struct wire_value *value, struct arena *arena, struct bytes *out_text);
 
 /* Walks `map` once and puts the value of each key of `names` into the slot of the same number (a zeroed one when the
- * key is not there; the first one when it is there twice). */
+ * key is not there; the first one when it is there twice). Takes no memory. */
 void wire_collect(const struct wire_value *map, const struct bytes *names, size_t name_count,
 	struct wire_value *out_slots, struct wire_found *out_found);
 

@@ -6,7 +6,10 @@
 
 #include "common/assertion.h"
 
-enum { NUMBER_SIZE_MAX = 64 }; /* characters of a number whose value is asked for, NUL included */
+enum {
+	NUMBER_SIZE_MAX = 64,   /* characters of a number whose value is asked for, NUL included */
+	SHORT_POOL_SIZE = 4096, /* what the JSON library needs to read a text of WIRE_JSON_SHORT_MAX bytes */
+};
 
 /* The place of the quote that ends the text whose first character is at `at`, or the end of `text`. `*out_escaped`
  * says whether a backslash is on the way. Linear: a found quote or backslash is kept until it is passed. */
@@ -220,4 +223,22 @@ enum status wire_json_text(struct bytes whole, struct arena *arena, struct bytes
 	enum status status = arena_copy(arena, bytes_at(yyjson_get_str(root), yyjson_get_len(root)), out_text);
 	yyjson_doc_free(document);
 	return status;
+}
+
+size_t wire_json_short_text(struct bytes whole, char out_text[static WIRE_JSON_SHORT_MAX])
+{
+	ASSERT(whole.size <= WIRE_JSON_SHORT_MAX);
+	ASSERT(yyjson_read_max_memory_usage(whole.size, YYJSON_READ_ALLOW_INVALID_UNICODE) <= SHORT_POOL_SIZE);
+	char pool[SHORT_POOL_SIZE];
+	yyjson_alc allocator;
+	bool pooled = yyjson_alc_pool_init(&allocator, pool, sizeof(pool));
+	ASSERT(pooled);
+	char *data = (char *)(uintptr_t)whole.data;
+	yyjson_doc *document = yyjson_read_opts(data, whole.size, YYJSON_READ_ALLOW_INVALID_UNICODE, &allocator, NULL);
+	yyjson_val *root = yyjson_doc_get_root(document);
+	ASSERT(yyjson_is_str(root));
+	/* No text is longer than it is written. */
+	ASSERT(yyjson_get_len(root) < whole.size);
+	memcpy(out_text, yyjson_get_str(root), yyjson_get_len(root));
+	return yyjson_get_len(root);
 }

@@ -19,4 +19,9 @@ bool wire_json_first(struct bytes input, struct wire_value *out_value);
 NODISCARD enum status wire_json_number(struct bytes whole, double *out_number);
 NODISCARD enum status wire_json_text(struct bytes whole, struct arena *arena, struct bytes *out_text);
 
+/* The same for a text of at most WIRE_JSON_SHORT_MAX bytes, quotes included; takes no memory. Returns the bytes written
+ * to `out_text`. */
+enum { WIRE_JSON_SHORT_MAX = 256 };
+size_t wire_json_short_text(struct bytes whole, char out_text[static WIRE_JSON_SHORT_MAX]);
+
 #endif

@@ -87,6 +87,20 @@ static void wire_collect_key_with_escapes_is_the_same_key(void **state)
 	assert_int_equal(json.found.unknown, 1);
 }
 
+/* Up to the longest key that is looked into, and one byte more; `two` stands at its end. */
+static void wire_collect_long_key_with_escapes_is_another_key(void **state)
+{
+	(void)state;
+	for (int padding = 240; padding < 260; padding++) {
+		char text[300];
+		snprintf(text, sizeof(text), "{\"%0*d\\u0074wo\":1,\"\\u0074wo\":2}", padding, 0);
+		struct collected json = collect(CHAT_CODING_JSON, bytes_of(text));
+		assert_int_equal(json.slots[1].kind, WIRE_INTEGER);
+		assert_int_equal(json.found.unknown, 1);
+		assert_false(json.found.repeated);
+	}
+}
+
 static void wire_count_stops_at_the_limit(void **state)
 {
 	(void)state;
@@ -129,6 +143,7 @@ int main(void)
 		cmocka_unit_test(wire_collect_key_twice_is_told),
 		cmocka_unit_test(wire_collect_too_many_unknown_keys_end_the_walk),
 		cmocka_unit_test(wire_collect_key_with_escapes_is_the_same_key),
+		cmocka_unit_test(wire_collect_long_key_with_escapes_is_another_key),
 		cmocka_unit_test(wire_count_stops_at_the_limit),
 		cmocka_unit_test(wire_truth_reads_both_codings),
 	};
