@@ -1,5 +1,5 @@
-/* Memory runs out at every place on the way of a chat: nothing is lost, nothing leaks, and the only assertion that may
- * end the process is the documented one about replies (flow_reply.c). */
+/* Memory runs out at every place on the way of a chat, for a moment, for a while or for good: nothing is lost, nothing
+ * leaks, and the only assertion that may end the process is the documented one about replies (flow_reply.c). */
 #include "tests/unit/flow_support.h"
 
 #include <stdio.h>
@@ -32,6 +32,9 @@ NORETURN void __wrap_assertion_failed(const char *fact, const char *file, int li
 	if (!is_documented) fprintf(stderr, "%s:%d: %s\n", file, line, fact);
 	_exit(is_documented ? RUN_ASSERTED : RUN_ASSERTED_ELSEWHERE);
 }
+
+/* What is refused after the first allocation that is. */
+enum shortage { SHORTAGE_ONCE, SHORTAGE_A_WHILE, SHORTAGE_FOR_GOOD };
 
 /* What the runs count; no assertions of cmocka here, they would jump out of the run. */
 struct run {
@@ -111,18 +114,35 @@ static int verdict(const struct run *run)
 	return failing_memory.refused == 0 ? RUN_SPARED : RUN_WELL;
 }
 
-/* With the n-th allocation refused, and all that follow for a while if `goes_on`. */
-static int play(struct run *run, long at, bool goes_on)
+/* What is committed has its one reply, whatever became of the rest. */
+static int verdict_for_good(const struct run *run)
 {
-	failing_memory = (struct failing_memory){ .until_failure = at, .goes_on = goes_on };
+	for (int i = 0; i < RECORDS; i++)
+		if (run->replies[i] > 1 || (i < run->committed && run->replies[i] == 0)) return RUN_LOST;
+	if (failing_memory.living != 0) return RUN_LEAKED;
+	return failing_memory.refused == 0 ? RUN_SPARED : RUN_WELL;
+}
+
+/* False when memory is missing for good before there is anything to lose. */
+static bool begin(struct run *run, enum shortage shortage)
+{
 	int64_t start;
 	struct flow_assignment assignment = { .committed = -1, .log_end = 100 };
-	while ((run->support.flow = flow_new(&run->support.options)) == NULL)
+	while ((run->support.flow = flow_new(&run->support.options)) == NULL) {
+		if (shortage == SHORTAGE_FOR_GOOD) return false;
 		memory_is_back();
-	while (flow_assign(run->support.flow, &assignment, &start) != STATUS_OK)
+	}
+	while (flow_assign(run->support.flow, &assignment, &start) != STATUS_OK) {
+		if (shortage == SHORTAGE_FOR_GOOD) return false;
 		memory_is_back();
+	}
+	return true;
+}
+
+static void play_turns(struct run *run, enum shortage shortage)
+{
 	for (int turn = 0; turn < TURNS_MAX; turn++) {
-		if (turn == 5) memory_is_back();
+		if (turn == 5 && shortage != SHORTAGE_FOR_GOOD) memory_is_back();
 		flow_tick(run->support.flow, run->support.now);
 		take_some(run);
 		call_some(run);
@@ -130,22 +150,29 @@ static int play(struct run *run, long at, bool goes_on)
 		run->support.now.mono_ms += 25;
 		run->support.now.wall_ms += 25;
 	}
-	flow_free(run->support.flow);
-	return verdict(run);
 }
 
-static int play_apart(struct run *run, long at, bool goes_on)
+/* With the n-th allocation refused. */
+static int play(struct run *run, long at, enum shortage shortage)
+{
+	failing_memory = (struct failing_memory){ .until_failure = at, .goes_on = shortage != SHORTAGE_ONCE };
+	if (begin(run, shortage)) play_turns(run, shortage);
+	flow_free(run->support.flow);
+	return shortage == SHORTAGE_FOR_GOOD ? verdict_for_good(run) : verdict(run);
+}
+
+static int play_apart(struct run *run, long at, enum shortage shortage)
 {
 	pid_t child = fork();
 	assert_true(child >= 0);
-	if (child == 0) _exit(play(run, at, goes_on));
+	if (child == 0) _exit(play(run, at, shortage));
 	int result;
 	assert_int_equal(waitpid(child, &result, 0), child);
 	assert_true(WIFEXITED(result));
 	return WEXITSTATUS(result);
 }
 
-static void sweep(bool goes_on)
+static void sweep(enum shortage shortage)
 {
 	static struct run run;
 	memset(&run, 0, sizeof(run));
@@ -153,7 +180,7 @@ static void sweep(bool goes_on)
 	run.support.options.events = (struct flow_events){ .context = &run, .on_committed = count_committed };
 	int well = 0, asserted = 0;
 	for (long at = 0; at < ALLOCATIONS_MAX; at++) {
-		int code = play_apart(&run, at, goes_on);
+		int code = play_apart(&run, at, shortage);
 		if (code == RUN_SPARED) break;
 		if (code != RUN_WELL && code != RUN_ASSERTED) fail_msg("allocation %ld: %d", at, code);
 		if (code == RUN_WELL) well++;
@@ -168,13 +195,19 @@ static void sweep(bool goes_on)
 static void flow_memory_missing_once_anywhere_loses_nothing(void **state)
 {
 	(void)state;
-	sweep(false);
+	sweep(SHORTAGE_ONCE);
 }
 
 static void flow_memory_missing_for_a_while_from_anywhere_loses_nothing(void **state)
 {
 	(void)state;
-	sweep(true);
+	sweep(SHORTAGE_A_WHILE);
+}
+
+static void flow_memory_missing_for_good_from_anywhere_commits_only_what_is_answered(void **state)
+{
+	(void)state;
+	sweep(SHORTAGE_FOR_GOOD);
 }
 
 static void begin_refusing(long after)
@@ -253,10 +286,8 @@ static void flow_memory_missing_for_a_call_is_asked_for_again(void **state)
 	support_close(&support);
 }
 
-/* The chat has a call, so it can do without. */
-static void flow_memory_missing_for_a_second_call_makes_none(void **state)
+static void assert_no_second_call(long after)
 {
-	(void)state;
 	struct support support;
 	support_init(&support);
 	support.options.hedge = (struct flow_hedge_options){ .enabled = true, .max_share = 1, .delay_ms = 1000 };
@@ -264,7 +295,7 @@ static void flow_memory_missing_for_a_second_call_makes_none(void **state)
 	support_take_chat(&support, 0, 0, "c");
 	struct call *call = support_call(&support);
 	support_pass(&support, 1000);
-	begin_refusing(0);
+	begin_refusing(after);
 	struct call *second = NULL;
 	enum status status = flow_next_call(support.flow, support.now, &second);
 	end_refusing();
@@ -273,6 +304,14 @@ static void flow_memory_missing_for_a_second_call_makes_none(void **state)
 	support_answer(&support, call);
 	support_commit(&support);
 	support_close(&support);
+}
+
+/* The chat has a call, so it can do without: the call itself is missing, its arena, or room for its body. */
+static void flow_memory_missing_for_a_second_call_makes_none(void **state)
+{
+	(void)state;
+	for (long after = 0; after < 3; after++)
+		assert_no_second_call(after);
 }
 
 static void flow_memory_missing_for_a_batch_puts_all_back(void **state)
@@ -339,6 +378,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(flow_memory_missing_once_anywhere_loses_nothing),
 		cmocka_unit_test(flow_memory_missing_for_a_while_from_anywhere_loses_nothing),
+		cmocka_unit_test(flow_memory_missing_for_good_from_anywhere_commits_only_what_is_answered),
 		cmocka_unit_test(flow_memory_missing_for_a_record_leaves_it_with_the_caller),
 		cmocka_unit_test(flow_memory_missing_for_a_lane_keeps_a_rejection),
 		cmocka_unit_test(flow_memory_missing_for_a_call_is_asked_for_again),
