@@ -1,6 +1,8 @@
 /* The messages of a request. */
 #include "chat_support.h"
 
+#include "schemas/wire.h"
+
 /* A request of these messages, read from JSON. */
 static enum status read_messages(struct support_read *read, const char *messages)
 {
@@ -69,6 +71,34 @@ static void chat_messages_unknown_and_null_fields_are_left_out(void **state)
 	assert_bytes(read.request.messages[1].json, "{\"role\":\"assistant\",\"content\":null,\"refusal\":\"no\"}");
 	assert_int_equal(read.request.unknown_fields, 2);
 	support_read_deinit(&read);
+}
+
+/* `count` unknown keys with their values, each with a comma behind it. */
+static const char *unknown_keys(char *text, size_t size, int count)
+{
+	size_t at = 0;
+	text[0] = '\0';
+	for (int i = 0; i < count; i++)
+		at += (size_t)snprintf(text + at, size - at, "\"u%d\":0,", i);
+	return text;
+}
+
+static void chat_messages_too_many_unknown_keys_are_rejected(void **state)
+{
+	(void)state;
+	char keys[1024], message[2048];
+	struct support_read read;
+	support_read_init(&read);
+	snprintf(message, sizeof(message), "{%s\"role\":\"user\",\"content\":\"x\"}",
+		unknown_keys(keys, sizeof(keys), WIRE_UNKNOWN_MAX));
+	assert_int_equal(read_messages(&read, message), STATUS_OK);
+	support_read_deinit(&read);
+	snprintf(message, sizeof(message), "{%s\"role\":\"user\",\"content\":\"x\"}",
+		unknown_keys(keys, sizeof(keys), WIRE_UNKNOWN_MAX + 1));
+	expect_rejected(message, REASON_SCHEMA, "messages[0] has more than 64 unknown keys.");
+	snprintf(message, sizeof(message), "{\"role\":\"user\",\"content\":[{%s\"type\":\"image\"}]}",
+		unknown_keys(keys, sizeof(keys), WIRE_UNKNOWN_MAX + 1));
+	expect_rejected(message, REASON_SCHEMA, "messages[0].content holds a part with too many keys.");
 }
 
 static void chat_messages_msgpack_is_written_in_the_order_of_the_table(void **state)
@@ -194,6 +224,7 @@ int main(void)
 		cmocka_unit_test(chat_messages_roles_are_told_apart),
 		cmocka_unit_test(chat_messages_json_is_borrowed_where_nothing_changes),
 		cmocka_unit_test(chat_messages_unknown_and_null_fields_are_left_out),
+		cmocka_unit_test(chat_messages_too_many_unknown_keys_are_rejected),
 		cmocka_unit_test(chat_messages_msgpack_is_written_in_the_order_of_the_table),
 		cmocka_unit_test(chat_messages_binary_is_not_passed_on),
 		cmocka_unit_test(chat_messages_content_rules_follow_the_role),

@@ -79,6 +79,18 @@ static void command_line_options_in_any_place(void **state)
 	command_line_deinit(&line);
 }
 
+static void command_line_quiet_is_a_level(void **state)
+{
+	(void)state;
+	struct command_line line;
+	parse_good(&line, "run -q");
+	assert_int_equal(line.flag_count, 1);
+	assert_string_equal(line.flags[0].name, "-q");
+	assert_string_equal(line.flags[0].key, "log.level");
+	assert_string_equal(line.flags[0].value, "warn");
+	command_line_deinit(&line);
+}
+
 static void command_line_help_and_version_noted(void **state)
 {
 	(void)state;
@@ -146,6 +158,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(command_line_empty_is_no_command),
 		cmocka_unit_test(command_line_options_in_any_place),
+		cmocka_unit_test(command_line_quiet_is_a_level),
 		cmocka_unit_test(command_line_help_and_version_noted),
 		cmocka_unit_test(command_line_file_named_by_environment),
 		cmocka_unit_test(command_line_mistakes_told_without_values),

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "tests/unit/assertion_trap.h"
+#include "tests/unit/no_descriptors.h"
 
 static bool is_readable(const struct mailbox *mailbox)
 {
@@ -40,6 +41,15 @@ static void mailbox_without_room_or_message_asserts(void **state)
 	struct mailbox *mailbox = mailbox_new(1);
 	expect_assert_failure(assert_int_equal(mailbox_put(mailbox, NULL), STATUS_OK));
 	mailbox_free(mailbox);
+}
+
+static void mailbox_without_a_descriptor_is_none(void **state)
+{
+	(void)state;
+	struct rlimit before = leave_descriptors(0);
+	struct mailbox *mailbox = mailbox_new(1);
+	allow_descriptors(before);
+	assert_null(mailbox);
 }
 
 static void mailbox_fresh_is_empty_and_quiet(void **state)
@@ -308,6 +318,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mailbox_free_accepts_null),
 		cmocka_unit_test(mailbox_without_room_or_message_asserts),
+		cmocka_unit_test(mailbox_without_a_descriptor_is_none),
 		cmocka_unit_test(mailbox_fresh_is_empty_and_quiet),
 		cmocka_unit_test(mailbox_gives_back_in_order),
 		cmocka_unit_test(mailbox_bound_is_exact),

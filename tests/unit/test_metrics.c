@@ -153,6 +153,7 @@ static void metrics_histogram_bounds_are_inclusive(void **state)
 	assert_written(metrics, "time_seconds_bucket{le=\"0.01\"} 3\ntime_seconds_bucket{le=\"0.02\"} 5\n"
 				"time_seconds_bucket{le=\"0.04\"} 6\ntime_seconds_bucket{le=\"+Inf\"} 8\n"
 				"time_seconds_sum 100.122\ntime_seconds_count 8\n");
+	assert_int_equal(metric_value(metrics_series(metrics, TIME, NULL, 0)), 8);
 	metrics_free(metrics);
 }
 

@@ -115,6 +115,7 @@ static void settings_table_mistakes_told_and_value_kept(void **state)
 		{ "two.list", "a,b,c,d", "two.list: has 4 items, the most is 3" },
 		{ "two.list", "a,,b", "two.list: item 2 is empty" },
 		{ "two.list", ",", "two.list: item 1 is empty" },
+		{ "two.list", "a,\xff", "two.list: item 2 must be UTF-8 without NUL" },
 		{ "two.deep.properties", "abc", "two.deep.properties: item 1 must have the form name=value" },
 		{ "two.deep.properties", "a=1;=2", "item 2 must have the form name=value" },
 	};
@@ -223,6 +224,18 @@ static void settings_table_secret_file_read_without_newline(void **state)
 	(void)unlink(path);
 }
 
+static void settings_table_secret_file_that_is_a_directory_is_told(void **state)
+{
+	(void)state;
+	char password[] = "X_TWO_PASSWORD_FILE=/tmp";
+	char *environment[] = { password, NULL };
+	struct settings_table *table = sample_table();
+	settings_table_set_environment(table, "X_", environment, "X_CONFIG");
+	assert_problem(table, "X_TWO_PASSWORD_FILE in the environment: two.password: cannot read the file");
+	assert_int_equal(value_at(table, SECRET)->origin, SETTING_DEFAULT);
+	settings_table_free(table);
+}
+
 static void settings_table_problems_bounded(void **state)
 {
 	(void)state;
@@ -275,6 +288,7 @@ int main(void)
 		cmocka_unit_test(settings_table_secrets_masked_when_shown),
 		cmocka_unit_test(settings_table_environment_read_and_secrets_wiped),
 		cmocka_unit_test(settings_table_secret_file_read_without_newline),
+		cmocka_unit_test(settings_table_secret_file_that_is_a_directory_is_told),
 		cmocka_unit_test(settings_table_problems_bounded),
 		cmocka_unit_test(settings_table_own_problems_have_places),
 		cmocka_unit_test(settings_table_huge_values_bounded),

@@ -3,7 +3,7 @@
 
 #include <semaphore.h>
 
-#include "tests/unit/testing.h"
+#include "tests/unit/no_descriptors.h"
 
 enum { LOOKS = 3, LONG_MS = 3600 * 1000 };
 
@@ -139,6 +139,18 @@ static void watchdog_beyond_the_bound_does_not_watch(void **state)
 	watchdog_stop(watchdog);
 }
 
+static void watchdog_without_a_descriptor_is_told(void **state)
+{
+	(void)state;
+	const struct watchdog_options options = { .look_ms = LONG_MS, .looks_max = LOOKS, .on_stuck = on_stuck };
+	struct watchdog *watchdog = NULL;
+	struct rlimit before = leave_descriptors(0);
+	enum status status = watchdog_start(&options, &watchdog);
+	allow_descriptors(before);
+	assert_int_equal(status, STATUS_IO);
+	assert_null(watchdog);
+}
+
 static void watchdog_none_is_accepted(void **state)
 {
 	(void)state;
@@ -157,6 +169,7 @@ int main(void)
 		cmocka_unit_test(watchdog_beat_after_silence_begins_the_count_anew),
 		cmocka_unit_test(watchdog_own_thread_looks_by_itself),
 		cmocka_unit_test(watchdog_beyond_the_bound_does_not_watch),
+		cmocka_unit_test(watchdog_without_a_descriptor_is_told),
 		cmocka_unit_test(watchdog_none_is_accepted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
