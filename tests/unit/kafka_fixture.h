@@ -23,6 +23,8 @@ enum { WAIT_MS = 20000, TURN_MS = 20, PARTITIONS = 4 };
 /* Kafka's numbers of requests. */
 enum {
 	API_PRODUCE = 0,
+	API_FETCH = 1,
+	API_OFFSET_COMMIT = 8,
 	API_OFFSET_FETCH = 9,
 	API_HEARTBEAT = 12,
 	API_INIT_PRODUCER_ID = 22,

@@ -1,5 +1,6 @@
 /* publisher: every end of a transaction, with injected errors. */
 #include "tests/unit/publisher_bench.h"
+#include "worker/edge/publisher_state.h"
 
 static void commit_records_arriveWhole(void **state)
 {
@@ -183,6 +184,20 @@ static void run_produceDisconnected_isUncertain(void **state)
 	close_bench(bench);
 }
 
+/* Fenced by a twin while there was nothing to do: the next batch gets a new producer first, and is not lost. */
+static void run_fatalWhileIdle_isRenewedFirst(void **state)
+{
+	struct bench made = prepare_bench(state), *bench = &made;
+	make_ready(bench);
+	run_to(bench, 1, BATCH_COMMITTED);
+	/* Its thread waits for work and leaves the producer where it is. */
+	assert_int_equal(rd_kafka_test_fatal_error(bench->publisher->rk, RD_KAFKA_RESP_ERR__FENCED, "a test"), 0);
+	run_to(bench, 2, BATCH_COMMITTED);
+	assert_int_equal(count_of(bench, METRIC_PRODUCER_RESTARTS, "fenced"), 1);
+	assert_int_equal(count_of(bench, METRIC_COMMITS, "uncertain"), 0);
+	close_bench(bench);
+}
+
 static void run_deniedTransactionalId_backsOffAndGoesOn(void **state)
 {
 	struct bench made = prepare_bench(state), *bench = &made;
@@ -327,6 +342,7 @@ int main(void)
 		cmocka_unit_test(run_fencedAgainSoon_isATwin),
 		cmocka_unit_test(run_endTxnDisconnected_isUncertain),
 		cmocka_unit_test(run_produceDisconnected_isUncertain),
+		cmocka_unit_test(run_fatalWhileIdle_isRenewedFirst),
 		cmocka_unit_test(run_deniedTransactionalId_backsOffAndGoesOn),
 		cmocka_unit_test(run_oneTooLarge_isTheOneAtFault),
 		cmocka_unit_test(run_requestTooLarge_goesOneByOne),

@@ -224,6 +224,66 @@ static void commit_metadata_comesBackWhole(void **state)
 	close_member(member);
 }
 
+static void commit_refused_saysWhetherToWait(void **state)
+{
+	struct fixture *fixture = *state;
+	struct member *member = open_assigned(fixture);
+	const struct batch_progress row = { .partition = 1, .offset = 0 };
+	rd_kafka_mock_push_request_errors(
+		fixture->cluster, API_OFFSET_COMMIT, 1, RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED);
+	assert_int_equal(source_commit(member->source, &row, 1, WAIT_MS), STATUS_IO);
+	assert_int_equal(source_commit(member->source, &row, 1, WAIT_MS), STATUS_OK);
+	rd_kafka_mock_push_request_errors(fixture->cluster, API_OFFSET_COMMIT, 1, RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION);
+	assert_int_equal(source_commit(member->source, &row, 1, WAIT_MS), STATUS_BUSY);
+	close_member(member);
+}
+
+/* Reads what there is, whatever the partition. */
+static void take_all(struct member *member)
+{
+	struct record *record = NULL;
+	for (int32_t partition = 0; partition < PARTITIONS; partition++)
+		while (source_take(member->source, partition, &record) == STATUS_OK)
+			record_free(record);
+	turn(member);
+}
+
+/* Records were deleted before they were read: the partition is looked up anew, without a rebalance. Which partitions the
+ * refused fetch asks for is librdkafka's affair. */
+static void take_offsetGone_looksThePartitionUpAnew(void **state)
+{
+	struct fixture *fixture = *state;
+	fixture_produce(fixture, 1, "k", "v");
+	struct member *member = open_assigned(fixture);
+	record_free(take(member, 1));
+	rd_kafka_mock_push_request_errors(fixture->cluster, API_FETCH, 1, RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE);
+	wait_until(member->lost_count > 0 && owned(member) == PARTITIONS, take_all(member));
+	assert_int_equal(member->revoked_count, member->lost_count);
+	assert_int_equal(member->assigned_count, PARTITIONS + member->lost_count);
+	assert_int_equal(
+		metric_value(metrics_series(fixture->metrics, METRIC_OFFSETS_LOST, NULL, 0)), member->lost_count);
+	for (int32_t partition = 0; partition < PARTITIONS; partition++) {
+		fixture_produce(fixture, partition, "k", "v");
+		record_free(take(member, partition));
+	}
+	close_member(member);
+}
+
+static void take_readDenied_goesOnWhenAllowed(void **state)
+{
+	struct fixture *fixture = *state;
+	fixture_produce(fixture, 1, "k", "v");
+	struct member *member = open_assigned(fixture);
+	record_free(take(member, 1));
+	rd_kafka_mock_push_request_errors(fixture->cluster, API_FETCH, 1, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+	fixture_produce(fixture, 1, "k", "v");
+	struct record *record = take(member, 1);
+	assert_int_equal(record->offset, 1);
+	record_free(record);
+	assert_int_equal(member->lost_count, 0);
+	close_member(member);
+}
+
 static void assign_explicitStart_isHonoured(void **state)
 {
 	struct fixture *fixture = *state;
@@ -271,6 +331,9 @@ int main(void)
 		mock_test(fd_newRecord_wakes),
 		mock_test(take_end_isToldOnceAndHidesNoRecord),
 		mock_test(commit_metadata_comesBackWhole),
+		mock_test(commit_refused_saysWhetherToWait),
+		mock_test(take_offsetGone_looksThePartitionUpAnew),
+		mock_test(take_readDenied_goesOnWhenAllowed),
 		mock_test(assign_explicitStart_isHonoured),
 		mock_test(open_assigned_hasIdentityAndOnlyItsPartitions),
 	};
