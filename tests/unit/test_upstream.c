@@ -14,10 +14,11 @@
 #include <cmocka.h>
 
 #include "common/clock.h"
+#include "tests/unit/no_descriptors.h"
 #include "worker/edge/upstream.h"
 #include "worker/edge/upstream_end.h"
 
-enum { ARENA_SIZE = 1 << 20, BODY_MAX = 1 << 20, PORT_TEXT_SIZE = 64, LONG_MS = 60000 };
+enum { ARENA_SIZE = 1 << 20, BODY_MAX = 1 << 20, PORT_TEXT_SIZE = 64, LONG_MS = 60000, DESCRIPTORS_MAX = 64 };
 
 /* A port of this host that accepts connections in the kernel and never answers. */
 struct silence {
@@ -129,6 +130,37 @@ static void start_authorities_missing_refused(void **state)
 	struct upstream_options options = options_for("https://127.0.0.1/v1");
 	options.ca_file = "/dev/null";
 	assert_refused(&options);
+}
+
+/* So many of this process are open. */
+static int open_descriptors(void)
+{
+	int count = 0;
+	for (int fd = 0; fd < DESCRIPTORS_MAX; fd++)
+		if (fcntl(fd, F_GETFD) >= 0) count++;
+	return count;
+}
+
+/* With none left, then with one, …, until there are enough: each place that needs one says so, and gives back what it had. */
+static void start_short_of_descriptors_told_and_nothing_kept(void **state)
+{
+	(void)state;
+	struct upstream_options options = options_for("http://127.0.0.1:1/v1");
+	upstream_stop(start(options.base_url)); /* what libraries open once and keep */
+	int before = open_descriptors();
+	enum status status = STATUS_IO;
+	unsigned left = 0;
+	for (; status != STATUS_OK && left < DESCRIPTORS_MAX; left++) {
+		struct upstream *upstream = NULL;
+		struct rlimit limit = leave_descriptors(left);
+		status = upstream_start(&options, &upstream);
+		allow_descriptors(limit);
+		assert_int_equal(upstream != NULL, status == STATUS_OK);
+		upstream_stop(upstream);
+		assert_int_equal(open_descriptors(), before);
+	}
+	/* Two threads with a mailbox and an epoll each, and the mailbox of what is done. */
+	assert_in_range(left, 5, DESCRIPTORS_MAX - 1);
 }
 
 static void stop_null_accepted(void **state)
@@ -397,6 +429,7 @@ int main(void)
 		cmocka_unit_test(start_plain_http_to_another_host_with_leave_taken),
 		cmocka_unit_test(start_header_text_with_control_characters_refused),
 		cmocka_unit_test(start_authorities_missing_refused),
+		cmocka_unit_test(start_short_of_descriptors_told_and_nothing_kept),
 		cmocka_unit_test(stop_null_accepted),
 		cmocka_unit_test(stop_with_calls_in_every_place_frees_all),
 		cmocka_unit_test(put_beyond_the_bound_full_until_one_is_taken),
