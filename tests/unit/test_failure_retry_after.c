@@ -104,6 +104,27 @@ static void failure_retry_after_takes_no_junk(void **state)
 	assert_int_equal(failure_retry_after(BYTES_NONE, false, 0), -1);
 }
 
+/* Nothing is made up for what is missing, wherever a date ends or has a wrong character. */
+static void failure_retry_after_takes_no_date_that_is_cut_or_changed(void **state)
+{
+	(void)state;
+	static const char *const dates[] = { "Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT",
+		"Sun Nov  6 08:49:37 1994" };
+	for (size_t i = 0; i < sizeof(dates) / sizeof(dates[0]); i++) {
+		const char *first = strchr(dates[i], ' ');
+		for (const char *end = dates[i] + strlen(dates[i]) - 1; end > dates[i]; end--)
+			assert_int_equal(
+				failure_retry_after(bytes_at(dates[i], (size_t)(end - dates[i])), false, 0), -1);
+		/* What the day is called is not looked at. */
+		for (const char *at = first; *at != '\0'; at++) {
+			char changed[64];
+			(void)strcpy(changed, dates[i]);
+			changed[at - dates[i]] = '#';
+			assert_wait(changed, 0, -1);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -112,6 +133,7 @@ int main(void)
 		cmocka_unit_test(failure_retry_after_reads_all_three_dates),
 		cmocka_unit_test(failure_rate_limit_reset_reads_milliseconds_seconds_and_waits),
 		cmocka_unit_test(failure_retry_after_takes_no_junk),
+		cmocka_unit_test(failure_retry_after_takes_no_date_that_is_cut_or_changed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
