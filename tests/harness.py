@@ -15,7 +15,7 @@ import time
 import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,9 @@ from kafka_broker import Broker, die_with_parent, free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / os.environ.get("CHAT_BUILD", "build/dev")
+# How long a worker may take to end in order when its test is over, before it is killed: a killed one writes no counters
+# of what it ran (scripts/test coverage).
+END_S = float(os.environ.get("CHAT_END_S", "0"))
 KEY = "sk-or-v1-0123456789abcdef-canary"
 PARTITIONS = 12
 # kafka-python's own bound, 1 MB, is less than what it asks a broker for, and an answer beyond it is an error for ever.
@@ -221,6 +224,10 @@ class Worker:
 
     def end(self) -> None:
         if self.process is not None and self.process.poll() is None:
+            with suppress(subprocess.TimeoutExpired):
+                if END_S > 0:
+                    self.terminate()
+                    self.wait(END_S)
             self.process.kill()
             self.process.wait()
 
