@@ -386,3 +386,10 @@ def test_healthcheck_without_worker_fails():
         done = run("healthcheck", "--set", f"admin.listen=127.0.0.1:{taken.getsockname()[1]}")
     assert done.returncode == 1
     assert "does not answer" in done.err
+
+
+@pytest.mark.parametrize("address", ["nonsense", "::", "127.0.0.1:70000"])
+def test_healthcheck_of_no_address_says_so(address):
+    done = run("healthcheck", "--set", f"admin.listen={address}")
+    assert done.returncode == 78
+    assert "admin.listen: is not an address:port" in done.err
