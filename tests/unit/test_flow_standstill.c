@@ -120,6 +120,29 @@ static void flow_standstill_deadline_holds(void **state)
 	support_close(&support);
 }
 
+/* Nothing is begun for the drain's sake: who was never called is dropped at once, who waits for a repeat when it ends. */
+static void flow_standstill_drain_ends_without_a_call(void **state)
+{
+	(void)state;
+	struct support support;
+	open_turning(&support);
+	support_take_chat(&support, 0, 0, "a");
+	struct call *call = support_call(&support);
+	stand_still(&support);
+	support_take_chat(&support, 0, 1, "b");
+	support_fail(&support, call, REASON_OVERLOADED, FAILURE_ACTION_NEXT);
+	flow_drain(support.flow, support.now.mono_ms + 2000);
+	assert_int_equal(support_gauges(&support).waiting, 1);
+	support_pass(&support, 1999);
+	turn(&support, 10);
+	support_no_call(&support);
+	assert_false(flow_is_idle(support.flow));
+	support_pass(&support, 1);
+	assert_true(flow_is_idle(support.flow));
+	assert_int_equal(support.replies, 0);
+	support_close(&support);
+}
+
 static void flow_standstill_loss_ends_the_doubt(void **state)
 {
 	(void)state;
@@ -156,6 +179,7 @@ int main(void)
 		cmocka_unit_test(flow_standstill_repeat_waits),
 		cmocka_unit_test(flow_standstill_second_call_waits),
 		cmocka_unit_test(flow_standstill_deadline_holds),
+		cmocka_unit_test(flow_standstill_drain_ends_without_a_call),
 		cmocka_unit_test(flow_standstill_loss_ends_the_doubt),
 		cmocka_unit_test(flow_standstill_revoke_of_one_partition_says_nothing),
 	};
