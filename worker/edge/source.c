@@ -383,8 +383,8 @@ static enum status close_handle(struct source *source, int64_t end_ms)
 	source->lookup = NULL;
 	if (source->rk == NULL) return status;
 	if (!source->is_fatal && source->queue != NULL) leave_group(source, end_ms);
-	bool must_stay =
-		crashes_when_destroyed(source); /* a member without partitions looks the same once it has lost all */
+	/* Asked now: a member without partitions looks the same once it has lost all. */
+	bool must_stay = crashes_when_destroyed(source);
 	source_lose_all(source);
 	rd_kafka_queue_io_event_enable(source->queue, -1, NULL, 0);
 	rd_kafka_queue_destroy(source->queue);
