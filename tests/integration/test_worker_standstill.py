@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import harness
@@ -50,21 +50,26 @@ def frozen(worker: Worker) -> Iterator[None]:
 
 @contextmanager
 def starved(threads: list[int]) -> Iterator[None]:
-    """They get what somebody who never rests leaves over of one processor: next to nothing."""
-    processor = min(os.sched_getaffinity(0))
+    """They get what somebody who never rests leaves over of one processor: next to nothing. Later any processor again."""
+    processors = os.sched_getaffinity(0)
+    processor = min(processors)
 
     def share() -> None:
         die_with_parent()
         os.sched_setaffinity(0, {processor})
 
     with subprocess.Popen([sys.executable, "-c", "while True: pass"], preexec_fn=share) as glutton:
-        for thread in threads:
-            os.sched_setaffinity(thread, {processor})
-            os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
         try:
+            for thread in threads:
+                os.sched_setaffinity(thread, {processor})
+                os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
             yield
         finally:
             glutton.kill()
+            for thread in threads:
+                with suppress(ProcessLookupError, PermissionError):  # only some users may give up being idle
+                    os.sched_setaffinity(thread, processors)
+                    os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
 
 
 def calls(upstream: Standin) -> int:
@@ -82,7 +87,7 @@ def test_worker_thawed_after_another_took_over_begins_no_call_for_what_is_answer
             replies.wait(CHATS)
             before = calls(upstream)
             until_told.enter_context(starved(group_threads(one)))
-        until("it hears of its loss", lambda: one.metric("chat_worker_rebalances_total", type="lost") > 0)
+        until("it hears of its loss", lambda: one.metric("chat_worker_rebalances_total", type="lost") > 0, 120)
     until("it has partitions again", lambda: owned(one) > 0)
     wasted = calls(upstream) - before
     print(f"{wasted} calls by the thawed worker for chats that were answered")
