@@ -77,10 +77,10 @@ def test_gate_one_that_is_alone_waits_for_others_and_they_for_it():
             log.append("beside")
 
     with gate.beside_others():
-        first = threading.Thread(target=alone)
+        first = threading.Thread(target=alone, daemon=True)
         first.start()
         until("it has asked", lambda: gate.is_taken)
-        second = threading.Thread(target=beside)
+        second = threading.Thread(target=beside, daemon=True)
         second.start()
         assert log == []
     until("it is alone", lambda: log == ["alone"])
