@@ -85,7 +85,7 @@ def reasons(replies: list[harness.Reply], phase: str) -> Counter[str]:
 def test_worker_whose_wall_clock_steps_under_load_answers_each_request_once(
         step_s, make_worker, upstream, tmp_path, producer, replies, site):
     clock = Clock(tmp_path)
-    worker = clock.give(make_worker(upstream.url)).start().wait_ready()
+    worker = clock.give(make_worker(upstream.url, kafka__session_timeout_ms=6000)).start().wait_ready()
     load = Load(producer)
     try:
         load.go_on()
