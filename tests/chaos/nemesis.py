@@ -112,7 +112,8 @@ class Nemesis:
         self.faults: list[Fault] = []
         self.failure: BaseException | None = None
         self._is_stopping, self._is_over = threading.Event(), threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(lane, random.Random(f"{seed}-{lane.__name__}")))
+        self._threads = [threading.Thread(target=self._run, args=(lane, random.Random(f"{seed}-{lane.__name__}")),
+                                          daemon=True)
                          for lane in self._lanes()]
 
     def _lanes(self) -> tuple[Callable[[random.Random], None], ...]:
