@@ -81,7 +81,9 @@ def test_worker_thawed_after_another_took_over_begins_no_call_for_what_is_answer
     one, other = (make_worker(upstream.url, name, **SETTINGS).start().wait_ready() for name in ("w0", "w1"))
     until("each has its share", lambda: owned(one) == owned(other) == harness.PARTITIONS / 2)
     sent = producer.send_all(chats("a", ASKED_TO_WAIT))
-    until("its chats wait", lambda: one.metric("chat_worker_cooling_models") == 1)
+    # A call that was handed over, and not sent yet, would be sent after the thaw.
+    until("its chats wait, and no call of them runs",
+          lambda: one.metric("chat_worker_cooling_models") == 1 and one.metric("chat_worker_inflight") == 0)
     with ExitStack() as until_told:
         with frozen(one):
             replies.wait(CHATS)
