@@ -72,7 +72,7 @@ def sources():
 
 
 @functools.cache
-def tests():
+def sources_of_tests():
     return [path for path in all_files("tests") if path.suffix in (".c", ".h", ".py")]
 
 
@@ -189,7 +189,7 @@ def test_files_are_short():
     largest = {".c": 500, ".h": 250, ".py": 500}
     none(
         f"{name_of(path)}: {lines_of(path)} lines"
-        for path in sources() + tests()
+        for path in sources() + sources_of_tests()
         if lines_of(path) > largest[path.suffix]
     )
 
@@ -211,16 +211,16 @@ def test_core_asserts_what_it_believes():
 
 
 def test_nothing_is_left_to_do():
-    none(search(sources() + tests(), r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b"))
+    none(search(sources() + sources_of_tests(), r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b"))
 
 
 def test_tests_are_as_long_as_what_they_test():
-    tested, testing = sum(map(lines_of, sources())), sum(map(lines_of, tests()))
+    tested, testing = sum(map(lines_of, sources())), sum(map(lines_of, sources_of_tests()))
     assert testing >= tested, f"{testing} lines of tests, {tested} of sources"
 
 
 def test_tests_wait_for_conditions():
-    waiting = [path for path in tests() if name_of(path).startswith(("tests/unit/", "tests/integration/"))]
+    waiting = [path for path in sources_of_tests() if name_of(path).startswith(("tests/unit/", "tests/integration/"))]
     none(search(waiting, r"\b(u|nano|time\.)?sleep\s*\("))
 
 
