@@ -207,7 +207,7 @@ static void wake_after_step(struct source *source, struct instant now)
 	log_event(source->log, LOG_LEVEL_WARN, "the wall clock was set", LOG_FIELDS(log_int("ahead_ms", ahead_ms)));
 	rd_kafka_mem_free(source->rk, rd_kafka_memberid(source->rk));
 	int64_t limit_ms = source->settings->kafka.max_poll_interval_ms;
-	if (ahead_ms < -limit_ms) source->awake_by_ms = now.mono_ms + limit_ms;
+	if (ahead_ms < -limit_ms && source->awake_by_ms == 0) source->awake_by_ms = now.mono_ms + limit_ms;
 }
 
 /* No member with its partitions when it had the time to become one, since the clock was set back. Brokers that are away all
@@ -231,11 +231,11 @@ enum status source_serve(struct source *source)
 	struct instant now = clock_now();
 	drain_fd(source);
 	wake_after_step(source, now);
-	if (is_asleep(source, now)) go_asleep(source);
 	for (int i = 0; i < EVENTS_PER_SERVE && !source->is_fatal; i++)
 		if (!serve_next(source, 0)) break;
 	if (!source->is_fatal) source_finish_revoke(source);
 	if (!source->is_fatal) source_finish_assign(source);
+	if (!source->is_fatal && is_asleep(source, now)) go_asleep(source);
 	if (!source->is_fatal) source_restart_partitions(source);
 	if (!source->is_fatal) return STATUS_OK;
 	source_lose_all(source);
