@@ -202,6 +202,7 @@ void upstream_multi_remove(struct upstream_multi *multi, CURL *easy, struct list
 	ASSERT(code == CURLM_OK);
 	list_unlink(place);
 	multi->transfer_count--;
+	multi->unused_ms = multi->set->now->mono_ms;
 	if (multi->index < multi->set->first_free) multi->set->first_free = multi->index;
 }
 
@@ -243,7 +244,8 @@ void upstream_multis_run_timers(struct upstream_multis *set)
 int64_t upstream_multis_due(const struct upstream_multis *set)
 {
 	const struct heap_node *node = heap_first(&set->timers);
-	return node == NULL ? HEAP_NEVER : node->due;
+	int64_t due = node == NULL ? HEAP_NEVER : node->due;
+	return set->connection_count > 0 ? clock_earlier(due, set->look_ms) : due;
 }
 
 CURL *upstream_multi_finished(struct upstream_multi *multi, CURLcode *out_code)
@@ -292,4 +294,16 @@ void upstream_multis_close_unused(struct upstream_multis *set)
 {
 	for (size_t i = 0; i < set->count; i++)
 		if (set->all[i]->transfer_count == 0 && set->all[i]->connection_count > 0) multi_empty(set->all[i]);
+}
+
+void upstream_multis_close_left(struct upstream_multis *set)
+{
+	int64_t now_ms = set->now->mono_ms;
+	if (now_ms < set->look_ms) return;
+	set->look_ms = now_ms + UPSTREAM_MULTI_LOOK_MS;
+	for (size_t i = 0; i < set->count; i++) {
+		struct upstream_multi *multi = set->all[i];
+		bool is_left = multi->transfer_count == 0 && now_ms - multi->unused_ms >= UPSTREAM_MULTI_UNUSED_MS;
+		if (multi->handle != NULL && is_left) multi_empty(multi);
+	}
 }

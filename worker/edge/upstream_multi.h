@@ -2,7 +2,9 @@
  *
  * libcurl finds an idle connection by walking a list of all of a multi handle's connections, so many small handles are
  * cheaper than a large one. A transfer is added to the first handle that has room: so the first ones are always well
- * filled and their connections used again, and those at the end are left alone and closed by the peer after a burst.
+ * filled and their connections used again, and those at the end are left alone after a burst. libcurl ends connections
+ * only on the way to another transfer, so a handle that has been left alone for a while is closed here, with all it has:
+ * memory and descriptors come back also when the peer keeps its connections for hours.
  *
  * libcurl tells through callbacks which sockets and when; the callbacks only write that down (sockets, timer heap) and
  * never call libcurl. upstream_multis_run_timers() and upstream_multis_ready() call it, from the thread's loop.
@@ -23,6 +25,9 @@
  * A handle takes some 35 KiB, hence not smaller still. It is also the number of connections it keeps. */
 enum { UPSTREAM_MULTI_TRANSFERS_MAX = 64 };
 
+/* How long a handle without transfers is kept, as long as libcurl trusts an idle connection; and how often that is asked. */
+enum { UPSTREAM_MULTI_UNUSED_MS = 60000, UPSTREAM_MULTI_LOOK_MS = 10000 };
+
 struct upstream_multis;
 
 struct upstream_multi {
@@ -33,6 +38,7 @@ struct upstream_multi {
 	struct list turn;       /* in the set's `touched` */
 	size_t index;
 	size_t transfer_count;
+	int64_t unused_ms; /* since when there is none */
 	size_t connection_count;
 	bool lacks_descriptor; /* libcurl asked for a connection since the last look, and there was none to be had */
 	size_t dead_count;     /* idle connections that the peer has closed since the last transfer was added */
@@ -49,6 +55,7 @@ struct upstream_multis {
 	size_t first_free; /* none before it has room */
 	size_t connection_count;
 	size_t connection_max;
+	int64_t look_ms; /* for handles that were left alone, the next time */
 	struct heap timers;
 	struct list touched; /* have called back or finished something in this turn */
 };
@@ -82,7 +89,7 @@ void upstream_multis_ready(struct upstream_multis *set, const struct epoll_event
 /* Calls libcurl for the handles whose time has come, a bounded number of times. */
 void upstream_multis_run_timers(struct upstream_multis *set);
 
-/* HEAP_NEVER when there is none. */
+/* When libcurl wants to be called, or handles are to be looked at; HEAP_NEVER when there is nothing to do. */
 int64_t upstream_multis_due(const struct upstream_multis *set);
 
 /* The next finished transfer of a touched handle, which has to be removed by the caller; NULL when there is none. */
@@ -93,6 +100,9 @@ bool upstream_multi_lacks_descriptor(const struct upstream_multi *multi, CURLcod
 
 /* Closes the idle connections of handles that have no transfers. */
 void upstream_multis_close_unused(struct upstream_multis *set);
+
+/* Closes the handles that have been left alone for UPSTREAM_MULTI_UNUSED_MS, when it is time to look for them. */
+void upstream_multis_close_left(struct upstream_multis *set);
 
 /* Makes a broken handle without transfers anew, or one of which all connections are dead. */
 void upstream_multi_renew(struct upstream_multi *multi);

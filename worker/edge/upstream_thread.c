@@ -327,6 +327,7 @@ static void thread_turn(struct upstream_thread *thread)
 	if (has_orders) thread_take_orders(thread);
 	upstream_multis_run_timers(&thread->multis);
 	thread_collect(thread);
+	upstream_multis_close_left(&thread->multis);
 	thread_watch_answered(thread);
 	thread_end_overdue(thread);
 	thread_tell_begun(thread);
