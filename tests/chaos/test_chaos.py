@@ -1,6 +1,6 @@
 """Workers under load while everything around them breaks by chance; then calm, and the whole history is judged.
 
-CHAOS_SECONDS is how long things break (120, or 25 when CHAOS_SIZE is short); CHAOS_SEED repeats what is done in which
+CHAOS_SECONDS is how long things break (150, or 25 when CHAOS_SIZE is short); CHAOS_SEED repeats what is done in which
 order, as the report prints it. Three brokers: test_cluster.py; for longer: soak.py.
 """
 
@@ -19,9 +19,9 @@ from nemesis import Crew, Nemesis
 from stage import SteadyLoad
 from watch import Watch
 
-SECONDS = float(os.environ.get("CHAOS_SECONDS", "25" if is_short() else "120"))
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "25" if is_short() else "150"))
 WORKERS = 3
-RATE = 150.0
+RATE = 150.0 if is_short() else 250.0
 
 
 @pytest.fixture

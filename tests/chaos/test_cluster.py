@@ -17,7 +17,7 @@ from watch import Watch
 
 pytestmark = pytest.mark.ci
 WORKERS, GUESTS = 3, 3
-RATE = 150.0
+RATE = 300.0
 AT_MOST_S = 300.0  # a bound for machines that have other things to do; it ends when all is done
 
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import checker
-import conduct
+import figures
 import harness
 import pytest
 import scene
@@ -183,10 +183,9 @@ def test_worker_that_dies_at_a_crash_point_loses_and_repeats_nothing(crashes, po
 def test_crashes_recover_within_the_horizon(crashes, capsys):
     """The figures over all points; each was judged above."""
     found = [history for history in crashes.values() if isinstance(history, History)]
-    times = [max(each) for history in found for kind, each in conduct.recoveries(history).items()]
-    again = [len(history.calls) - len(history.requests) for history in found]
+    times = [max(each.took_s for each in figures.recoveries(history)) for history in found]
+    again = [float(len(history.calls) - len(history.requests)) for history in found]
     with capsys.disabled():
-        print(f"\n{len(found)} crash points: recovered after p50 {conduct.percentile(times, 0.5):.2f} s, "
-              f"p95 {conduct.percentile(times, 0.95):.2f} s, max {max(times):.2f} s; "
-              f"calls made again p50 {conduct.percentile(again, 0.5)}, max {max(again)}")
+        print(f"\n{len(found)} crash points, {sum(len(history.requests) for history in found)} requests: recovered after "
+              f"{figures.spread(times, '%.2f s')}; calls made again {figures.spread(again, '%.0f')}")
     assert len(found) == len(crashes)
