@@ -165,7 +165,7 @@ class started:
     def __init__(self, arguments: list[str], seed: Seed, environment: dict[str, str], folder: Path) -> None:
         folder.chmod(0o777)
         for parent in folder.parents:
-            if parent.stat().st_uid == os.geteuid() and parent.name.startswith("pytest-"):
+            if parent.stat().st_uid == os.geteuid() and parent.name.startswith(("pytest-", "popen-")):
                 parent.chmod(parent.stat().st_mode | 0o055)
         self.log = folder / "nobody.log"
         kept = {"PATH": os.environ["PATH"], "ASAN_OPTIONS": "disable_coredump=0"}
