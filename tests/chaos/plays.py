@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import scene
 from frame_proxy import CUT, END_TXN, HOLD, OFFSET_COMMIT, RESPONSE, TXN_OFFSET_COMMIT, FrameProxy, Rule
 from harness import Worker, until
+from history import Fault
 from scene import PARTITIONS, Scene
 from stage import PLANTED, Load, late_copy, let_it_arrive
+from watch import now_ms
 
 CHATS = 200
 SLOW = " [[latency 300]]"
@@ -119,9 +122,8 @@ def frozen(stage: Stage) -> None:
     one, other = both(stage)
     stage.scene.send(CHATS, SLOW)
     until("it is busy", lambda: one.metric("chat_worker_inflight") > 2)
-    os.kill(one.pid, signal.SIGSTOP)
-    until("the other one has it all", lambda: has_finished(other))
-    os.kill(one.pid, signal.SIGCONT)
+    with standing_still(stage, one):
+        until("the other one has it all", lambda: has_finished(other))
 
 
 def frozen_while_committing(stage: Stage) -> None:
@@ -131,10 +133,20 @@ def frozen_while_committing(stage: Stage) -> None:
     rule = stage.own(TXN_OFFSET_COMMIT, HOLD, "w0", skip=2)
     stage.scene.send(CHATS)
     rule.wait()
-    os.kill(one.pid, signal.SIGSTOP)
-    until("the other one has it all", lambda: has_finished(other))
-    rule.release()
-    os.kill(one.pid, signal.SIGCONT)
+    with standing_still(stage, one):
+        until("the other one has it all", lambda: has_finished(other))
+        rule.release()
+
+
+@contextmanager
+def standing_still(stage: Stage, worker: Worker) -> Iterator[None]:
+    """Calls that were handed over and not sent yet are sent afterwards, so the judge has to know."""
+    fault = Fault("zombie", now_ms(), worker=worker.name)
+    os.kill(worker.pid, signal.SIGSTOP)
+    yield
+    os.kill(worker.pid, signal.SIGCONT)
+    fault.end_ms = now_ms()
+    stage.scene.faults.append(fault)
 
 
 def both(stage: Stage) -> tuple[Worker, Worker]:
