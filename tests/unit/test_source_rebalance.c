@@ -12,6 +12,14 @@ static void lookup_errors_areAskedAgain(void **state)
 	close_member(member);
 }
 
+/* Not both at once: who closes in the middle of a rebalance may find librdkafka without an answer (see ARCHITECTURE.md). */
+static void close_both(struct member *one, struct member *other)
+{
+	close_member(other);
+	wait_until(owned(one) == PARTITIONS, turn(one));
+	close_member(one);
+}
+
 static void join_secondMember_takesHalfInOrder(void **state)
 {
 	struct fixture *fixture = *state;
@@ -32,8 +40,7 @@ static void join_secondMember_takesHalfInOrder(void **state)
 		assert_text_equal(record->value, "moved");
 		record_free(record);
 	}
-	close_member(other);
-	close_member(one);
+	close_both(one, other);
 }
 
 static void revoke_ownerSaysNo_waitsForItsYes(void **state)
@@ -52,8 +59,7 @@ static void revoke_ownerSaysNo_waitsForItsYes(void **state)
 	wait_until(owned(other) == PARTITIONS / 2, turn_both(one, other));
 	assert_int_equal(one->revoked_count, PARTITIONS / 2);
 	assert_int_equal(one->lost_count, 0);
-	close_member(other);
-	close_member(one);
+	close_both(one, other);
 }
 
 static void heartbeat_unknownMember_losesAndJoinsAgain(void **state)

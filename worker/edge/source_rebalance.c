@@ -12,8 +12,16 @@ void source_drop_group(struct source *source)
 	source->group = BYTES_NONE;
 }
 
+/* The rebalances still serve until the group is left. */
+static bool is_closing(const struct source *source)
+{
+	return source->lookup == NULL;
+}
+
 static void capture_group(struct source *source)
 {
+	/* Once the group is left nobody answers librdkafka's question, which has no time limit; nothing is committed any more. */
+	if (is_closing(source)) return;
 	source_drop_group(source);
 	source->group = kafka_group_capture(source->rk);
 	if (!bytes_is_given(source->group))
@@ -59,7 +67,7 @@ static void give_up(struct source *source, const char *why)
 /* Asks for all that is pending, the newest and what may be left of earlier events. */
 static void ask_pending(struct source *source)
 {
-	if (source->lookup == NULL) return; /* closing: nothing is assigned any more */
+	if (is_closing(source)) return; /* nothing is assigned any more */
 	size_t count;
 	int32_t *pending = list_state(source, SOURCE_SLOT_PENDING, &count);
 	enum status status = pending == NULL ? STATUS_NO_MEMORY : source_lookup_ask(source->lookup, pending, count);
@@ -149,8 +157,7 @@ static void note_loss(struct source *source)
 
 static bool may_revoke(const struct source *source)
 {
-	bool is_closing = source->lookup == NULL;
-	if (is_closing || source->callbacks.may_revoke == NULL) return true;
+	if (is_closing(source) || source->callbacks.may_revoke == NULL) return true;
 	return source->callbacks.may_revoke(source->callbacks.context);
 }
 
